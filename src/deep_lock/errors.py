@@ -1,4 +1,4 @@
-"""All errors of deep-lock: UserError, ActionNeeded, IndexFault, SafetyError and MachineFault. The group has the exit code."""
+"""All errors of deep-lock: UserError, ActionNeeded, IndexFault, SafetyError, BuildUnfinished and MachineFault. The group has the exit code."""
 
 import errno
 import os
@@ -235,6 +235,21 @@ class ArchiveBroken(ArchiveError):
 
 class ArchiveAmbiguous(ArchiveError):
     """Two readers could see different contents."""
+
+
+def safety_error(code: str, message: str, hint: str) -> SafetyError:
+    """Return the error with this code, as another process has it; one that is not known is a SafetyError."""
+    kinds = [SafetyError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    errors = (kind(message, hint=hint) for kind in kinds)
+    return next((error for error in errors if error.code == code), SafetyError(message, hint=hint))
+
+
+class BuildUnfinished(DeepLockError):
+    """A build on another machine did not end: its worker was killed several times, or what it needs could not be read. A retry may help."""
+
+    exit_code = 3
 
 
 class MachineFault(DeepLockError):

@@ -15,7 +15,7 @@ import pytest
 
 from deep_lock.cli.main import run
 from tests.support import schemas
-from tests.support.fleet_cluster import cluster, make_certificates
+from tests.support.fleet_cluster import cluster, descendants, make_certificates
 from tests.support.fleet_repositories import Made, add_file, make_fleet, releases, write_list
 from tests.support.scenario_server import ScenarioServer
 
@@ -165,27 +165,17 @@ def test_workers_of_a_cluster_on_this_machine_may_be_killed(fleet: Fleet) -> Non
     command = [sys.executable, "-m", "deep_lock", *fleet.arguments("lock"), "--workers", "2", "--only", "app000*"]
     ran = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert ran.stderr is not None
-    while not (starting := _descendants(ran.pid, "multiprocessing.spawn")):
+    while not (starting := descendants(ran.pid, "multiprocessing.spawn")):
         assert ran.poll() is None
         time.sleep(0.02)
     os.kill(starting[0], signal.SIGKILL)
     assert ran.stderr.readline().startswith("[1/7] ")
-    for child in _descendants(ran.pid, WORKER):
+    for child in descendants(ran.pid, WORKER):
         os.kill(child, signal.SIGKILL)
     assert "7 repositories ran" in ran.communicate(timeout=90)[1]
     assert ran.returncode == 0
     assert Counter(own["repository"] for own in fleet.journal()) == dict.fromkeys(fleet.made.good, 1)
     assert set(Counter(fleet.server.asked()).values()) == {1}
-
-
-def _descendants(pid: int, command: str) -> list[int]:
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
-    rows = [line.split(None, 2) for line in listed.splitlines()]
-    found, added = {pid}, {pid}
-    while added:
-        added = {int(own) for own, parent, _ in rows if int(parent) in added}
-        found |= added
-    return [int(own) for own, _, args in rows if int(own) in found and command in args]
 
 
 @posix_only

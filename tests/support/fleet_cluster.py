@@ -64,8 +64,13 @@ def _signed(
 
 
 @contextmanager
-def cluster(folder: Path, environ: Mapping[str, str], *, workers: int, resources: str) -> Iterator[tuple[str, Path]]:
-    """Run a scheduler and workers; yield its address, and the folder of the certificates."""
+def cluster(
+    folder: Path, environ: Mapping[str, str], *, workers: int, resources: str, other: str = ""
+) -> Iterator[tuple[str, Path]]:
+    """Run a scheduler and workers; yield its address, and the folder of the certificates.
+
+    ``other`` are the resources of one worker more, which has the cache folder ``other-cache``.
+    """
     options = make_certificates(folder / "tls")
     file = folder / "scheduler.json"
     with ExitStack() as ends:
@@ -86,7 +91,9 @@ def cluster(folder: Path, environ: Mapping[str, str], *, workers: int, resources
             environ,
             folder / "scheduler.log",
         )
-        for number in range(workers):
+        every = [(resources, environ)] * workers
+        every += [(other, {**environ, "DEEP_LOCK_CACHE_DIR": str(folder / "other-cache")})] if other else []
+        for number, (has, variables) in enumerate(every):
             own = [
                 "worker",
                 "--nworkers",
@@ -102,9 +109,9 @@ def cluster(folder: Path, environ: Mapping[str, str], *, workers: int, resources
                 "--protocol",
                 "tls",
             ]
-            own += ["--resources", resources] if resources else []
-            _start(ends, [*own, *common], environ, folder / f"worker{number}.log")
-        yield _address(file, folder), folder / "tls"
+            own += ["--resources", has] if has else []
+            _start(ends, [*own, *common], variables, folder / f"worker{number}.log")
+        yield _address(file, folder, len(every)), folder / "tls"
 
 
 def _start(ends: ExitStack, arguments: list[str], environ: Mapping[str, str], log: Path) -> None:
@@ -114,10 +121,22 @@ def _start(ends: ExitStack, arguments: list[str], environ: Mapping[str, str], lo
     ends.callback(process.terminate)
 
 
-def _address(file: Path, folder: Path) -> str:
+def descendants(pid: int, command: str) -> list[int]:
+    """Return the processes below this one whose command line has this text."""
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listed.splitlines()]
+    found, added = {pid}, {pid}
+    while added:
+        added = {int(own) for own, parent, _ in rows if int(parent) in added}
+        found |= added
+    return [int(own) for own, _, args in rows if int(own) in found and command in args]
+
+
+def _address(file: Path, folder: Path, workers: int) -> str:
     end = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < end:
-        if file.exists() and (folder / "worker0.log").read_bytes().count(b"Registered to"):
+        logs = [(folder / f"worker{number}.log").read_bytes() for number in range(workers)]
+        if file.exists() and all(b"Registered to" in log for log in logs):
             return str(json.loads(file.read_text(encoding="utf-8"))["address"])
         time.sleep(0.1)
     raise TimeoutError((folder / "scheduler.log").read_text(encoding="utf-8"))

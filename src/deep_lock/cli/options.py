@@ -176,6 +176,17 @@ HOOKS = (
         help="Run the build code of this project without a sandbox: it can do all that you can.",
     ),
 )
+SCHEDULER = (
+    option(
+        "--scheduler",
+        metavar="ADDRESS",
+        default="",
+        help="A scheduler of Dask: tls://HOST:PORT with the certificates below, or tcp://127.0.0.1:PORT.",
+    ),
+    option("--tls-ca", type=click.Path(exists=True, dir_okay=False), help="Its certificate authority."),
+    option("--tls-cert", type=click.Path(exists=True, dir_okay=False), help="The certificate of this client."),
+    option("--tls-key", type=click.Path(exists=True, dir_okay=False), help="The key of this client."),
+)
 INTERPRETERS = option(
     "--python",
     "interpreters",

@@ -213,8 +213,8 @@ class WheelhouseOptions(Struct, frozen=True, kw_only=True):
     fetched: tuple[Path, ...] = ()
     """Folders that are searched first for files of the lock, such as `fetch` makes."""
     hooks: HookOptions = HookOptions()
-    jobs: int = 1
-    """Builds at once."""
+    jobs: int | None = None
+    """Builds at once. None: half of the processors of this machine, and as many as other machines can do."""
     network: NetworkOptions = NetworkOptions()
     context: RunContext
 

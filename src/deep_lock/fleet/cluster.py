@@ -7,7 +7,8 @@ import asyncio
 import logging
 import signal
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -18,12 +19,10 @@ from msgspec import Struct
 
 from deep_lock.errors import NetworkError, UsageError, raise_machine_fault
 from deep_lock.fleet.worker_process import run_in_worker
-from deep_lock.sanitize import show
+from deep_lock.sanitize import listed, show
 
 _dask: Any = distributed
 """Its classes have no types."""
-SANDBOX: Mapping[str, float] = {"sandbox": 1}
-"""The resource of a worker that runs hooks: a task takes one."""
 CONNECT_SECONDS = 30
 STARTS = 3
 """So often a cluster of this machine is started before the run gives up."""
@@ -41,15 +40,12 @@ SETTINGS = {
     "distributed.worker.http.routes": [],
     "distributed.diagnostics.nvml": False,
 }
-
-
-Done = tuple[str, bytes]
-"""The address of the worker, and the `TaskResult`."""
+MOST_SHOWN = 10
 
 
 def run_on_worker(task: bytes) -> Done:
     """Do a task: the one function that a scheduler is sent."""
-    return _dask.get_worker().address, run_in_worker(task)
+    return _dask.get_worker().address, *run_in_worker(task)
 
 
 class _Uninterrupted(_dask.WorkerPlugin):  # type: ignore[misc]  # it has no type
@@ -64,6 +60,7 @@ class Cluster(Struct, frozen=True, kw_only=True):
 
     slots: int
     submit: Callable[[bytes, str], "Future[Done]"]
+    submit_to_each: "Callable[[bytes], list[Future[Done]]]"
     has_workers: Callable[[], bool]
 
 
@@ -77,9 +74,7 @@ def local(workers: int) -> Iterator[Cluster]:
         _closing(_started(workers)) as started,
         _closing(_dask.Client(started, set_as_default=False)) as client,
     ):
-        yield Cluster(
-            slots=workers, submit=_submitter(client, hooks=False), has_workers=lambda: _has_workers(client, hooks=False)
-        )
+        yield _cluster(client, (), slots=workers)
 
 
 def _started(workers: int) -> Any:
@@ -96,10 +91,11 @@ def _started(workers: int) -> Any:
                 dashboard_address=None,
                 worker_dashboard_address=None,
                 memory_limit=None,
-                resources=dict(SANDBOX),
+                resources={SANDBOX: 1},
                 silence_logs=logging.CRITICAL,
                 plugins=(_Uninterrupted(),),
             )
+<<<<<<< HEAD
         except (RuntimeError, OSError, TimeoutError) as error:
             raise_machine_fault(error)
             if attempt == STARTS:
@@ -108,11 +104,20 @@ def _started(workers: int) -> Any:
                     hint="--workers 1 needs no cluster",
                 ) from None
     return None
+=======
+        ) as started,
+        _closing(_dask.Client(started, set_as_default=False)) as client,
+    ):
+        yield _cluster(client, (), slots=workers)
+>>>>>>> 17build
 
 
 @contextmanager
-def remote(address: str, *, ca: str, cert: str, key: str, hooks: bool) -> Iterator[Cluster]:
-    """Connect to a scheduler. Raises UsageError where no worker may get the tasks, NetworkError where there is no connection."""
+def remote(address: str, *, ca: str, cert: str, key: str, resources: tuple[str, ...]) -> Iterator[Cluster]:
+    """Connect to a scheduler, whose workers with all ``resources`` get the tasks.
+
+    Raises UsageError where no worker may get the tasks, NetworkError where there is no connection.
+    """
     _quiet()
     security = None
     if address.startswith("tls:"):
@@ -126,50 +131,68 @@ def remote(address: str, *, ca: str, cert: str, key: str, hooks: bool) -> Iterat
                 hint="the scheduler must run, and have a certificate of the same authority",
             ) from None
         with _closing(client):
-            yield Cluster(
-                slots=_slots(client, address, hooks=hooks),
-                submit=_submitter(client, hooks=hooks),
-                has_workers=lambda: _has_workers(client, hooks=hooks),
-            )
+            yield _cluster(client, resources, slots=_slots(client, address, resources))
 
 
-def _slots(client: Any, address: str, *, hooks: bool) -> int:
+def _cluster(client: Any, resources: tuple[str, ...], *, slots: int) -> Cluster:
+    return Cluster(
+        slots=slots,
+        submit=lambda task, avoided: _submit(client, resources, task, avoided),
+        submit_to_each=lambda task: [
+            _executor(client, resources, workers=[own]).submit(run_on_worker, task) for own in _able(client, resources)
+        ],
+        has_workers=lambda: _has_workers(client, resources),
+    )
+
+
+def _slots(client: Any, address: str, resources: tuple[str, ...]) -> int:
     """Return how many tasks the workers can do at a time. Raises UsageError where there is none."""
-    able = _able(client, hooks=hooks)
+    able = _able(client, resources)
     if not able:
-        number = len(_able(client, hooks=False))
-        raise UsageError(
-            f"--scheduler {show(address)}: it has {number} workers, and none with the resource sandbox",
-            hint="start workers with --resources sandbox=1 where hooks may run, or use --hooks static",
+        every = _able(client, ())
+        known = Counter(
+            ", ".join(f"{name}={number:g}" for name, number in sorted(own["resources"].items())) or "no resources"
+            for own in every.values()
         )
-    return sum(own["nthreads"] for own in able)
+        have = f": {listed([f'{number} with {show(text)}' for text, number in sorted(known.items())], MOST_SHOWN)}"
+        raise UsageError(
+            f"--scheduler {show(address)}: it has {len(every)} workers, and none with the"
+            f" {'resource' if len(resources) == 1 else 'resources'} {' and '.join(resources)}{have if every else ''}",
+            hint=f'start workers with --resources "{" ".join(f"{name}=1" for name in resources)}"'
+            + (" where hooks may run, or use --hooks static" if resources == (SANDBOX,) else ""),
+        )
+    return sum(
+        max(1, min([own["nthreads"], *(int(own["resources"][name]) for name in resources)])) for own in able.values()
+    )
 
 
-def _able(client: Any, *, hooks: bool) -> list[Any]:
-    """Return the workers that may get the tasks, as the scheduler describes them."""
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    return [own for own in workers if not hooks or "sandbox" in own.get("resources", {})]
+def _able(client: Any, resources: tuple[str, ...]) -> dict[str, Any]:
+    """Return the workers that may get the tasks, by address, as the scheduler describes them."""
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    return {
+        address: own | {"resources": own.get("resources") or {}}
+        for address, own in workers.items()
+        if all(name in (own.get("resources") or {}) for name in resources)
+    }
 
 
-def _has_workers(client: Any, *, hooks: bool) -> bool:
+def _has_workers(client: Any, resources: tuple[str, ...]) -> bool:
     """Whether a worker may get the tasks. A scheduler that does not answer has none: lost futures report it."""
     with suppress(Exception):
-        return bool(_able(client, hooks=hooks))
+        return bool(_able(client, resources))
     return False
 
 
-def _submitter(client: Any, *, hooks: bool) -> Callable[[bytes, str], "Future[Done]"]:
-    wanted: dict[str, Any] = {"pure": False}
-    if hooks:
-        wanted["resources"] = dict(SANDBOX)
+def _executor(client: Any, resources: tuple[str, ...], **more: Any) -> Any:
+    wanted: dict[str, Any] = {"resources": dict.fromkeys(resources, 1)} if resources else {}
+    return client.get_executor(pure=False, **wanted, **more)
 
-    def submit(task: bytes, avoided: str) -> "Future[Done]":
-        others = [own for own in client.scheduler_info(n_workers=-1)["workers"] if own != avoided] if avoided else []
-        more = {"workers": others, "allow_other_workers": True} if others else {}
-        future: Future[Done] = client.get_executor(**wanted, **more).submit(run_on_worker, task)
-        return future
 
-    return submit
+def _submit(client: Any, resources: tuple[str, ...], task: bytes, avoided: str) -> "Future[Done]":
+    others = [own for own in _able(client, ()) if own != avoided] if avoided else []
+    more = {"workers": others, "allow_other_workers": True} if others else {}
+    future: Future[Done] = _executor(client, resources, **more).submit(run_on_worker, task)
+    return future
 
 
 @contextmanager

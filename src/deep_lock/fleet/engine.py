@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from deep_lock.errors import UsageError
 from deep_lock.fleet import cluster
+from deep_lock.fleet.records import Done
 from deep_lock.fleet.worker_process import close_workers, run_in_worker
 from deep_lock.sanitize import show
 
@@ -30,8 +31,8 @@ class EngineOptions(Struct, frozen=True, kw_only=True):
     tls_ca: str = ""
     tls_cert: str = ""
     tls_key: str = ""
-    runs_hooks: bool = True
-    """Whether tasks may run build hooks: then only workers that have the resource "sandbox" get them."""
+    resources: tuple[str, ...] = ()
+    """Only workers of the scheduler that have these get tasks; a task takes one of each."""
 
 
 class Engine(Struct, frozen=True, kw_only=True):
@@ -39,8 +40,10 @@ class Engine(Struct, frozen=True, kw_only=True):
 
     slots: int
     """Tasks at a time."""
-    submit: Callable[[bytes, str], "Future[tuple[str, bytes]]"]
-    """Takes a task, and the worker that shall not get it (empty: each one may); returns the worker, and the result."""
+    submit: Callable[[bytes, str], "Future[Done]"]
+    """Takes a task, and the worker that shall not get it (empty: each one may)."""
+    submit_to_each: "Callable[[bytes], list[Future[Done]]]"
+    """Takes a task that each worker does."""
     has_workers: Callable[[], bool]
     """Whether a worker could take a task now."""
 
@@ -52,26 +55,44 @@ def open_engine(options: EngineOptions) -> Iterator[Engine]:
         check_address(options)
         _require_cluster("--scheduler")
         with cluster.remote(
-            options.scheduler, ca=options.tls_ca, cert=options.tls_cert, key=options.tls_key, hooks=options.runs_hooks
+            options.scheduler,
+            ca=options.tls_ca,
+            cert=options.tls_cert,
+            key=options.tls_key,
+            resources=options.resources,
         ) as opened:
-            yield Engine(slots=opened.slots, submit=opened.submit, has_workers=opened.has_workers)
+            yield _engine_of(opened)
     elif options.workers > 1 and (not options.is_default or _has_cluster()):
         _require_cluster(f"--workers {options.workers}")
         with cluster.local(options.workers) as opened:
-            yield Engine(slots=opened.slots, submit=opened.submit, has_workers=opened.has_workers)
+            yield _engine_of(opened)
     else:
         with _in_this_process() as executor:
-            yield Engine(slots=1, submit=lambda task, _: executor.submit(_run_here, task), has_workers=lambda: True)
+            yield Engine(
+                slots=1,
+                submit=lambda task, _: executor.submit(_run_here, task),
+                submit_to_each=lambda task: [executor.submit(_run_here, task)],
+                has_workers=lambda: True,
+            )
 
 
-def _run_here(task: bytes) -> tuple[str, bytes]:
-    return "", run_in_worker(task)
+def _engine_of(opened: "cluster.Cluster") -> Engine:
+    return Engine(
+        slots=opened.slots,
+        submit=opened.submit,
+        submit_to_each=opened.submit_to_each,
+        has_workers=opened.has_workers,
+    )
+
+
+def _run_here(task: bytes) -> Done:
+    return "", *run_in_worker(task)
 
 
 def _has_cluster() -> bool:
     """Whether the libraries of clusters are installed."""
     try:
-        return bool(cluster.SANDBOX)
+        return bool(cluster.CONNECT_SECONDS)
     except ModuleNotFoundError:
         return False
 

@@ -8,8 +8,13 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from deep_lock.config.options import AdvisoryOptions, Hooks, NetworkOptions, ResolveOptions, UpgradeOptions
+from deep_lock.config.options import AdvisoryOptions, HookOptions, Hooks, NetworkOptions, ResolveOptions, UpgradeOptions
+from deep_lock.events import Warned
+from deep_lock.lockfile.index import Key
+from deep_lock.reports.document import Failure
 
+SANDBOX = "sandbox"
+"""The resource of a worker that runs hooks: a task takes one."""
 JOURNAL = "fleet.jsonl"
 LOCKS = "locks"
 """In the state folder: a line for each result, and the texts of the locks."""
@@ -53,7 +58,7 @@ class TaskOptions(Struct, frozen=True, kw_only=True):
     advisories: AdvisoryOptions = AdvisoryOptions()
 
 
-class Task(Struct, frozen=True, kw_only=True):
+class Task(Struct, frozen=True, kw_only=True, tag="repository"):
     """The work on one repository."""
 
     repository: Repository
@@ -134,8 +139,68 @@ class RepositoryResult(Struct, frozen=True, kw_only=True, rename="kebab"):
     """The clock of the machine that keeps the journal."""
 
 
-class TaskResult(Struct, frozen=True, kw_only=True):
+class TaskResult(Struct, frozen=True, kw_only=True, tag="repository"):
     """What a worker returns: the line of the journal, and the texts of the locks, by their digest."""
 
     result: RepositoryResult
     locks: dict[str, str] = {}
+
+
+class BuiltWheel(Struct, frozen=True, kw_only=True):
+    """A wheel that was built before, and that a build needs."""
+
+    key: Key
+    name: str
+    sha256: str
+
+
+class BuildTask(Struct, frozen=True, kw_only=True, tag="build"):
+    """The build of one wheel. Files are read from the remote cache, by their sha256."""
+
+    remote_cache: str
+    """The URL."""
+    lock: str
+    """The sha256 of the text of the lock."""
+    lock_name: str
+    """For messages."""
+    package: str
+    """The member of the workspace whose part of the lock is used; empty: the whole lock."""
+    target: str
+    """The label."""
+    key: Key | None = None
+    """The package. None: the worker states its interpreter, and that it has what builds need."""
+    wheels: tuple[BuiltWheel, ...] = ()
+    """Those of the build environment that were built."""
+    python_full_version: str = ""
+    """The version that the interpreter must have; empty: any."""
+    hooks: HookOptions
+    source_date_epoch: int | None
+    now: datetime
+    """Aware, UTC."""
+    seconds: float
+    """Wall clock of the task."""
+    memory: int = 4 * 1024**3
+    """Resident bytes of the process that starts the hooks, which have limits of their own."""
+    folder: str = ""
+    """Where the process puts the wheel, on the machine of the worker."""
+
+
+class BuildResult(Struct, frozen=True, kw_only=True, tag="build"):
+    """What a worker returns for a `BuildTask`. The bytes of the wheel are next to it."""
+
+    python_full_version: str = ""
+    name: str = ""
+    """The file name of the wheel; empty where there is none."""
+    sha256: str = ""
+    """Of the wheel."""
+    failure: Failure | None = None
+    is_killed: bool = False
+    output: str = ""
+    """Of the backend."""
+    warnings: tuple[Warned, ...] = ()
+
+
+AnyTask = Task | BuildTask
+AnyResult = TaskResult | BuildResult
+Done = tuple[str, bytes, bytes]
+"""What an engine returns: the worker, an `AnyResult` in JSON, and the bytes of the file that belongs to it."""

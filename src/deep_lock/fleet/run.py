@@ -8,7 +8,7 @@ import heapq
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -18,24 +18,24 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deep_lock.config.options import RunContext
-from deep_lock.errors import DeepLockError, NetworkError, UsageError
+from deep_lock.errors import UsageError
 from deep_lock.fleet.engine import Engine, EngineOptions, open_engine
 from deep_lock.fleet.journal import Journal, Known, Run, read_journal
 from deep_lock.fleet.plan import Plan, is_of, make_plan, selection_digest
-from deep_lock.fleet.records import Repository, RepositoryResult, Task, TaskOptions, TaskResult
+from deep_lock.fleet.records import Done, Repository, RepositoryResult, Task, TaskOptions, TaskResult
+from deep_lock.fleet.retries import (
+    BACK_OFF_SECONDS,
+    POLL_SECONDS,
+    TRY_AGAIN,
+    WITHOUT_WORKERS_SECONDS,
+    no_workers,
+    pause,
+    result_of,
+)
 from deep_lock.fleet.task import worst
 from deep_lock.fleet.worker_process import killed
 
-RETRIES = 3
-"""After a failure of the network or of a machine (exit code 3)."""
-MOST_KILLS = 3
-"""So many killed workers set a repository aside."""
-TRY_AGAIN = 3
-"""The exit code after which a task is tried again."""
-BACK_OFF_SECONDS = (5.0, 25.0, 125.0)
-POLL_SECONDS = 1.0
-WITHOUT_WORKERS_SECONDS = 60.0
-"""So long a run waits for a new worker when the last one is gone."""
+AGAIN = "the same command with --resume goes on"
 
 
 class FleetOptions(Struct, frozen=True, kw_only=True):
@@ -172,7 +172,7 @@ def _run_tasks(tasks: tuple[Task, ...], engine: Engine, back_off: tuple[float, .
     """Yield the final result of each task. Raises NetworkError where the scheduler, or each of its workers, is lost."""
     order = count()
     waiting = [(0.0, next(order), _Tried(task=task)) for task in tasks]
-    running: dict[Future[tuple[str, bytes]], _Tried] = {}
+    running: dict[Future[Done], _Tried] = {}
     had_workers = time.monotonic()
     while waiting or running:
         now = time.monotonic()
@@ -189,35 +189,32 @@ def _run_tasks(tasks: tuple[Task, ...], engine: Engine, back_off: tuple[float, .
         if ended or engine.has_workers():
             had_workers = time.monotonic()
         elif time.monotonic() - had_workers > WITHOUT_WORKERS_SECONDS:
-            raise NetworkError(
-                f"the scheduler has had no worker for {WITHOUT_WORKERS_SECONDS:.0f} s",
-                hint="start workers; the same command with --resume goes on",
-            )
+            raise no_workers(again=AGAIN)
         for future in ended:
             tried = running.pop(future)
             made = _ended(future, tried)
-            pause = _pause(made.result, tried, back_off)
-            if pause is None:
+            seconds = _pause(made.result, tried, back_off)
+            if seconds is None:
                 yield replace(
                     made, result=replace(made.result, attempts=tried.attempts, kills=tried.kills, seconds=tried.seconds)
                 )
             else:
-                heapq.heappush(waiting, (time.monotonic() + pause, next(order), tried))
+                heapq.heappush(waiting, (time.monotonic() + seconds, next(order), tried))
 
 
-def _ended(future: "Future[tuple[str, bytes]]", tried: _Tried) -> TaskResult:
+def _ended(future: "Future[Done]", tried: _Tried) -> TaskResult:
     """Return what a worker returned; a worker that is gone was killed. Raises NetworkError where the scheduler is gone."""
     task = tried.task
+    done = result_of(future, again=AGAIN)
+    worker = done[0] if isinstance(done, tuple) else ""
     try:
-        worker, raw = future.result()
-        made = msgspec.json.decode(raw, type=TaskResult)
-    except CancelledError:
-        raise NetworkError(
-            "the connection to the scheduler is lost", hint="the same command with --resume goes on"
-        ) from None
-    except Exception as error:  # noqa: BLE001 - a task raises nothing: what comes is of the engine
-        reason = error.message if isinstance(error, DeepLockError) else type(error).__name__
-        made, worker = TaskResult(result=killed(task, reason)), ""
+        made = (
+            msgspec.json.decode(done[1], type=TaskResult)
+            if isinstance(done, tuple)
+            else TaskResult(result=killed(task, done))
+        )
+    except ValueError as error:  # it is of another version, or no worker of deep-lock
+        made, worker = TaskResult(result=killed(task, type(error).__name__)), ""
     tried.avoided = worker or tried.avoided
     # a worker does not decide of which repository its result is
     own = replace(
@@ -236,11 +233,7 @@ def _ended(future: "Future[tuple[str, bytes]]", tried: _Tried) -> TaskResult:
 def _pause(result: RepositoryResult, tried: _Tried, back_off: tuple[float, ...]) -> float | None:
     """Return after how many seconds a task is tried again; None where its result is final."""
     tried.seconds += result.seconds
-    if result.status == "killed":
-        tried.kills += 1
-        return None if tried.kills >= MOST_KILLS else 0.0
+    is_killed = result.status == "killed"
+    tried.kills += is_killed
     faults = [result.exit_code, *(own.exit_code for own in result.projects)]
-    failures = tried.attempts - tried.kills
-    if TRY_AGAIN not in faults or failures > RETRIES:
-        return None
-    return back_off[min(failures, len(back_off)) - 1]
+    return pause(tried.attempts, tried.kills, is_killed=is_killed, is_fault=TRY_AGAIN in faults, back_off=back_off)

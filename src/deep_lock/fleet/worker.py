@@ -1,7 +1,7 @@
 """The program that does the tasks, one after the other: `deep-lock fleet worker`, which `worker_process` starts.
 
-Protocol: a line of standard input is a `Task` in JSON, and a line of standard output its `TaskResult`. The end of standard input means that the program which started this one has ended: the task that runs
-is interrupted, so that no task runs twice at a time.
+Protocol: a line of standard input is an `AnyTask` in JSON, and a line of standard output its `AnyResult`. A wheel that was built is in the folder that its task names. The end of standard input means that the program
+which started this one has ended: the task that runs is interrupted, so that no task runs twice at a time.
 """
 
 import os
@@ -16,7 +16,8 @@ from pathlib import Path
 import msgspec
 
 from deep_lock.config.options import RunContext
-from deep_lock.fleet.records import Task
+from deep_lock.fleet.build_task import run_build
+from deep_lock.fleet.records import AnyTask, BuildTask
 from deep_lock.fleet.task import run_task
 from deep_lock.lazy import add_to_load_all
 from deep_lock.sanitize import Safe, joined, json_line
@@ -36,26 +37,26 @@ def serve(context: RunContext, write: Callable[[Safe], None]) -> None:
     """Do the tasks of standard input, until it ends; ``write`` gets each result."""
     for package in LOADED:
         add_to_load_all(package)
-    tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+    tasks: queue.SimpleQueue[AnyTask | None] = queue.SimpleQueue()
     busy = threading.Event()
     threading.Thread(target=_read_tasks, args=(tasks, busy), daemon=True).start()
     memory = _MemoryBound()
     while (task := tasks.get()) is not None:
         busy.set()
         memory.most = task.memory
-        result = run_task(task, context)
+        result = run_build(task, context) if isinstance(task, BuildTask) else run_task(task, context)
         memory.most = 0
         busy.clear()
         write(joined([json_line(result)]))
 
 
-def _read_tasks(tasks: "queue.SimpleQueue[Task | None]", busy: threading.Event) -> None:
+def _read_tasks(tasks: "queue.SimpleQueue[AnyTask | None]", busy: threading.Event) -> None:
     """Read standard input without Python's buffer: a thread that waits in it disturbs the end of the process."""
     begun = b""
     while part := os.read(STANDARD_INPUT, READ_BYTES):
         *complete, begun = (begun + part).split(b"\n")
         for line in complete:
-            tasks.put(msgspec.json.decode(line, type=Task))
+            tasks.put(msgspec.json.decode(line, type=AnyTask))
     tasks.put(None)
     if busy.is_set():
         interrupt_main(signal.SIGTERM)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from deep_lock.boundary import MAX_REASON
-from deep_lock.errors import ConfigError, UsageError, raise_machine_fault
+from deep_lock.errors import ConfigError, NetworkError, UsageError, raise_machine_fault
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.workers import Workers
 from deep_lock.lazy import tempfile
@@ -37,6 +37,8 @@ SILENT_SECONDS = 10.0
 """How long the store may take for the next bytes of an object, and at the end of a run to write one more."""
 READ_SECONDS = 120.0
 """How long it may take for an object."""
+WRITE_SECONDS = 600.0
+"""How long it may take for an object that the run waits for."""
 MOST_FAULTS = 3
 """Faults in a row after which the store is used no more. One that took too long is as bad."""
 
@@ -101,6 +103,21 @@ class RemoteCache:
             self._pending += 1
         self._writers.submit(lambda: self._written(digest, content))
 
+    def supply(self, digest: str, content: bytes | Path, *, again: bool) -> None:
+        """Write bytes, or a file, with this sha256 now, where the store does not have the object, or ``again``. Raises NetworkError."""
+        try:
+            _in_time(lambda _: self._supplied(digest, content, again=again), silent=WRITE_SECONDS, total=WRITE_SECONDS)
+        except Exception as error:  # noqa: BLE001 - each kind of store has its own
+            raise_machine_fault(error)
+            reason = show(str(error), MAX_REASON) or "no response in time"
+            raise NetworkError(
+                f"the remote cache {self._shown} cannot be written: {reason} ({type(error).__name__})"
+            ) from None
+
+    def _supplied(self, digest: str, content: bytes | Path, *, again: bool) -> None:
+        if again or not self._system.exists(self._path(digest)):
+            self._put(self._path(digest), content)
+
     def close(self) -> None:
         """Wait until the objects are written, as long as there is progress, and use the store no more."""
         with self._lock:
@@ -127,7 +144,9 @@ class RemoteCache:
         if not self._is_usable:
             return None
         try:
-            file, found = _in_time(lambda progress: self._copied(digest, limit, progress))
+            file, found = _in_time(
+                lambda progress: self._copied(digest, limit, progress), silent=SILENT_SECONDS, total=READ_SECONDS
+            )
         except FileNotFoundError:
             self._count_success()
             return None
@@ -143,7 +162,7 @@ class RemoteCache:
             Warned(
                 code="RemoteObjectRefused",
                 subject=f"{self._shown}/{_LAYOUT}/{digest[:2]}/{digest}",
-                message=f"this object of the remote cache is not used: its bytes have sha256 {found}. The index is used instead",
+                message=f"this object of the remote cache is not used: its bytes have sha256 {found}",
             )
         )
         return None
@@ -205,10 +224,10 @@ class RemoteCache:
             self._reporter(Warned(code="RemoteCacheFailed", subject=self._shown, message=message))
 
 
-def _in_time(work: Callable[[Callable[[], None]], T]) -> T:
+def _in_time(work: Callable[[Callable[[], None]], T], *, silent: float, total: float) -> T:
     """Return what work returns, or raise what it raises; TimeoutError where it takes too long: no library has a deadline.
 
-    Work calls its argument whenever it has made progress.
+    Work calls its argument whenever it has made progress. It may take ``silent`` seconds without progress.
     """
     future: Future[T] = Future()
     began = last = time.monotonic()
@@ -225,7 +244,7 @@ def _in_time(work: Callable[[Callable[[], None]], T]) -> T:
 
     threading.Thread(target=run, name="deep-lock-remote-cache", daemon=True).start()
     while True:
-        left = min(last + SILENT_SECONDS, began + READ_SECONDS) - time.monotonic()
+        left = min(last + silent, began + total) - time.monotonic()
         with suppress(TimeoutError):
             return future.result(max(left, 0.0))
         if future.done() or left <= 0:

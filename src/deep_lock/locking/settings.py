@@ -14,7 +14,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from deep_lock.builds.host import HookPolicy
 from deep_lock.config.config import Config
 from deep_lock.config.exclude_newer import ExcludeNewer, read_exclude_newer
-from deep_lock.config.options import HookOptions, LockOptions, RunContext, UpgradeOptions, network_with_hooks
+from deep_lock.config.options import HookOptions, Hooks, LockOptions, RunContext, UpgradeOptions, network_with_hooks
 from deep_lock.errors import UsageError
 from deep_lock.locking import recorded_options
 from deep_lock.locking.indexes import NetworkSettings, network_settings, with_imported_indexes
@@ -230,9 +230,14 @@ def resolve_settings(
     )
 
 
+def hooks_mode(options: HookOptions, config: Config) -> Hooks:
+    """Return how build hooks run: by the options, the configuration, and then in a sandbox."""
+    return options.hooks or config.hooks or "sandbox"
+
+
 def hook_policy(options: HookOptions, config: Config, context: RunContext) -> HookPolicy:
     """Return whose code may run. Trust comes from the command line only."""
-    hooks = options.hooks or config.hooks or "sandbox"
+    hooks = hooks_mode(options, config)
     return HookPolicy(
         sandboxed=hooks == "sandbox",
         trusted=frozenset(canonicalize_name(name) for name in options.trust_hooks),

@@ -1,5 +1,7 @@
 """Builds wheels from a lock: each sdist in its own locked environment, the deepest first, several at once.
 
+A `Builder` makes the wheels: on this machine (`builder_here`), or on others. What it makes is checked here in either case.
+
 Invariant: a build sees exactly the releases of its build record, checked, and no network. A further requirement of its
 backend is an error: nothing that is not locked is ever fetched for it.
 """
@@ -23,6 +25,8 @@ from deep_lock.builds.temp_dirs import disposable_folder
 from deep_lock.errors import (
     ArchiveBroken,
     BuildsFailed,
+    BuildUnfinished,
+    DeepLockError,
     HookRefused,
     MetadataInvalid,
     NotLocked,
@@ -36,7 +40,7 @@ from deep_lock.lazy import load_all
 from deep_lock.lockfile.index import Key
 from deep_lock.lockfile.selection import LOCK_AGAIN, BuiltArtifact, InstallPlan, WheelArtifact, tags_of
 from deep_lock.models.build_system import BuildSystem
-from deep_lock.models.lock import LockedFile
+from deep_lock.models.lock import Lock, LockedFile
 from deep_lock.models.metadata import Metadata, check_name, is_same_version, parse_metadata
 from deep_lock.models.receipt import (
     RECEIPT_SCHEMA,
@@ -65,7 +69,7 @@ _T = TypeVar("_T")
 
 
 class Store(Protocol):
-    """The files of the lock, and the wheels that are built. Called by several threads, never by two for one release."""
+    """The files of the lock, and the wheels that were built. Called by several threads."""
 
     def file(self, file: LockedFile) -> Path:
         """Return the path of a file of the lock, whole and checked."""
@@ -73,11 +77,39 @@ class Store(Protocol):
     def wheel(self, taken: BuiltArtifact) -> Path | None:
         """Return the wheel that was built of a release, by this run or an earlier one, under its own file name."""
 
+
+class Results(Protocol):
+    """Gets what is built. Called by several threads, never by two for one release."""
+
     def keep(self, taken: BuiltArtifact, wheel: Path, receipt: bytes) -> None:
         """Keep a wheel that was built and checked, with its receipt."""
 
     def log(self, taken: BuiltArtifact, text: str) -> Path:
         """Keep the output of a failed build, and return its path."""
+
+
+class Work(Struct, frozen=True, kw_only=True):
+    """What a builder has for one build."""
+
+    folder: Path
+    """For its files; it is removed after the build."""
+    output: list[str]
+    """The output of the backend, which the builder adds to."""
+    cancelled: threading.Event
+    """Set where the run ends before the build."""
+
+
+class Builder(Struct, frozen=True, kw_only=True):
+    """Where wheels are made."""
+
+    python_full_version: str
+    """Of its interpreters for the target."""
+    at_once: int
+    """Builds at the same time."""
+    may_run: Callable[[NormalizedName], bool]
+    """Whether the build code of a project may run."""
+    make: "Callable[[Site, BuiltArtifact, Work], Path]"
+    """Make the wheel of a package, and return its path. Raises SafetyError where it cannot be made, BuildUnfinished where it may be made later."""
 
 
 class Site(Struct, frozen=True, kw_only=True):
@@ -92,11 +124,16 @@ class Site(Struct, frozen=True, kw_only=True):
     overridden: frozenset[str]
     """Names whose requirements the project overrides."""
     machine: Machine
-    interpreter: "interpreters.Interpreter"
+    builder: Builder
     source_date_epoch: int | None
     """Set by the user for all builds; None for the upload time of each sdist."""
     store: Store
     reporter: Reporter
+
+
+def overridden_names(lock: Lock) -> frozenset[str]:
+    """Return the names whose requirements a lock overrides."""
+    return frozenset(parse_requirement(text).name for text in lock.inputs.overrides)
 
 
 def digests(site: Site) -> Mapping[Key, str]:
@@ -109,7 +146,7 @@ def digests(site: Site) -> Mapping[Key, str]:
         parts = [
             f"runner {RUNNER_VERSION}",
             f"receipt {RECEIPT_VERSION}",
-            f"target {site.target.label} {site.interpreter.python_full_version}",
+            f"target {site.target.label} {site.builder.python_full_version}",
             f"epoch {_epoch(site, taken)}",
             f"confined {site.machine.is_confined(canonicalize_name(taken.entry.name))}",
             f"build {site.builds[key]}",
@@ -124,18 +161,18 @@ def missing(site: Site) -> tuple[BuiltArtifact, ...]:
     return tuple(taken for taken in site.taking.sourced if site.store.wheel(taken) is None)
 
 
-def build_wheels(site: Site, waiting: Sequence[BuiltArtifact], *, jobs: int) -> None:
-    """Build what is missing, up to ``jobs`` at once, then check every built wheel against the lock.
+def build_wheels(site: Site, waiting: Sequence[BuiltArtifact], results: Results) -> None:
+    """Build what is missing, then check every built wheel against the lock.
 
-    A build that fails does not end the others. Raises SafetyError at the end, BuildsFailed where there are several; finished
-    wheels are kept.
+    A build that fails does not end the others. Raises SafetyError or BuildUnfinished at the end, BuildsFailed where there are several;
+    finished wheels are kept.
     """
-    failed: dict[Key, SafetyError] = {}
+    failed: dict[Key, DeepLockError] = {}
     if waiting:
         _refuse_unrunnable(site, waiting)
         load_all()  # untrusted code is about to be unpacked
         with hooks.quiet_backends():
-            failed = _build_all(site, waiting, jobs)
+            failed = _build_all(site, waiting, results)
     absent = _absent(waiting, failed)
     for taken in site.taking.sourced:
         if taken.key not in failed and taken.key not in absent:
@@ -163,8 +200,8 @@ def _absent(waiting: Sequence[BuiltArtifact], failed: Collection[Key]) -> set[Ke
     return absent
 
 
-def _failure(errors: Sequence[SafetyError], absent: Sequence[str]) -> SafetyError:
-    """Return the one error of a run, whichever number of builds failed."""
+def _failure(errors: Sequence[DeepLockError], absent: Sequence[str]) -> DeepLockError:
+    """Return the one error of a run, whichever number of builds failed. It is BuildUnfinished only where all of them are."""
     if len(errors) == 1 and not absent:
         return errors[0]
     lines = [f"{len(errors)} {'build' if len(errors) == 1 else 'builds'} failed:"]
@@ -172,11 +209,12 @@ def _failure(errors: Sequence[SafetyError], absent: Sequence[str]) -> SafetyErro
     if absent:
         lines.append(f"not built, because their builds need one of these: {', '.join(absent)}")
     hints = dict.fromkeys(error.hint for error in errors if error.hint)
-    return BuildsFailed("\n".join(lines), hint="\n".join(hints))
+    kind = BuildsFailed if any(isinstance(error, SafetyError) for error in errors) else BuildUnfinished
+    return kind("\n".join(lines), hint="\n".join(hints))
 
 
 def _refuse_unrunnable(site: Site, waiting: Sequence[BuiltArtifact]) -> None:
-    refused = [taken.called for taken in waiting if not site.machine.may_run(canonicalize_name(taken.entry.name))]
+    refused = [taken.called for taken in waiting if not site.builder.may_run(canonicalize_name(taken.entry.name))]
     if refused:
         be = "has to be built, and its backend" if len(refused) == 1 else "have to be built, and their backends"
         raise HookRefused(
@@ -185,26 +223,25 @@ def _refuse_unrunnable(site: Site, waiting: Sequence[BuiltArtifact]) -> None:
         )
 
 
-def _build_all(site: Site, waiting: Sequence[BuiltArtifact], jobs: int) -> dict[Key, SafetyError]:
+def _build_all(site: Site, waiting: Sequence[BuiltArtifact], results: Results) -> dict[Key, DeepLockError]:
     """Build all that can be built; return why the others failed, less those that wait for one of these."""
     tasks = {taken.key: taken for taken in waiting}
     graph = TopologicalSorter({key: [own for own in taken.needed if own in tasks] for key, taken in tasks.items()})
     graph.prepare()
     cancelled = threading.Event()
     running: dict[Future[None], Key] = {}
-    failed: dict[Key, SafetyError] = {}
-    with ThreadPoolExecutor(jobs) as pool:
+    failed: dict[Key, DeepLockError] = {}
+    with ThreadPoolExecutor(min(site.builder.at_once, len(tasks))) as pool:
         try:
             while (ready := graph.get_ready()) or running:
                 for key in ready:
-                    build = _Build(site, tasks[key], cancelled)
-                    running[pool.submit(build.run, of=len(tasks))] = key
+                    running[pool.submit(_build, site, tasks[key], results, cancelled, of=len(tasks))] = key
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     key = running.pop(future)
                     try:
                         future.result()
-                    except SafetyError as error:
+                    except (SafetyError, BuildUnfinished) as error:
                         failed[key] = error  # what needs it never gets ready
                     else:
                         graph.done(key)
@@ -263,50 +300,67 @@ def _receipt(site: Site, taken: BuiltArtifact) -> Receipt:
         config_settings=taken.config_settings,
         packages=tuple(sorted(packages, key=lambda package: package.name)),
         target=site.target.label,
-        python=site.interpreter.python_full_version,
+        python=site.builder.python_full_version,
         sandbox=site.machine.is_confined(canonicalize_name(taken.entry.name)),
         source_date_epoch=_epoch(site, taken),
     )
 
 
-class _Build:
-    """The build of one sdist."""
+def _build(site: Site, taken: BuiltArtifact, results: Results, cancelled: threading.Event, *, of: int) -> None:
+    """Have a wheel made, check and keep it. Raises SafetyError, with the path of the log where the backend is at fault, and BuildUnfinished."""
+    if cancelled.is_set():
+        return
+    output: list[str] = []
+    site.reporter(Building(name=taken.called))
+    try:
+        with disposable_folder("deep-lock-build-") as folder:
+            work = Work(folder=folder.resolve(), output=output, cancelled=cancelled)
+            wheel = site.builder.make(site, taken, work)
+            _check_wheel(wheel, site, taken)
+            results.keep(taken, wheel, encode_receipt(_receipt(site, taken)))
+    except SafetyError as error:
+        text = "\n".join(output)
+        if not text.strip() or cancelled.is_set():
+            raise
+        log = results.log(taken, text)
+        hint = error.hint or _missing_module(taken, text) or (CRATES if taken.build.cargo_lock else "")
+        raise type(error)(f"{error.message}\nits output: {log}", hint=hint) from None
+    finally:
+        site.reporter(BuildEnded(name=taken.called, total=of))
 
-    def __init__(self, site: Site, taken: BuiltArtifact, cancelled: threading.Event) -> None:
+
+# -- a build on this machine
+
+
+def builder_here(machine: Machine, interpreter: "interpreters.Interpreter", *, jobs: int) -> Builder:
+    """Return the builder that makes wheels on this machine, up to ``jobs`` at once."""
+    return Builder(
+        python_full_version=interpreter.python_full_version,
+        at_once=jobs,
+        may_run=machine.may_run,
+        make=lambda site, taken, work: _Build(site, taken, work, interpreter).make(),
+    )
+
+
+class _Build:
+    """The build of one sdist on this machine."""
+
+    def __init__(self, site: Site, taken: BuiltArtifact, work: Work, interpreter: "interpreters.Interpreter") -> None:
         self._site = site
         self._taken = taken
+        self._work = work
+        self._interpreter = interpreter
         self._versions = site.taking.named(taken.needed)
         """The releases of its environment, by name."""
-        self._cancelled = cancelled
-        self._output: list[str] = []
 
-    def run(self, *, of: int) -> None:
-        """Build the wheel, check and keep it. Raises SafetyError, with the path of the log where the backend is at fault."""
-        site, taken = self._site, self._taken
-        if self._cancelled.is_set():
-            return
-        site.reporter(Building(name=taken.called))
-        try:
-            with disposable_folder("deep-lock-build-") as folder:
-                self._run(folder.resolve())
-        except SafetyError as error:
-            output = "\n".join(self._output)
-            if not output.strip() or self._cancelled.is_set():
-                raise
-            log = site.store.log(taken, output)
-            hint = error.hint or _missing_module(taken, output) or (CRATES if taken.build.cargo_lock else "")
-            raise type(error)(f"{error.message}\nits output: {log}", hint=hint) from None
-        finally:
-            site.reporter(BuildEnded(name=taken.called, total=of))
-
-    def _run(self, folder: Path) -> None:
+    def make(self) -> Path:
+        """Return the path of the wheel. Raises SafetyError."""
+        folder = self._work.folder
         environment = self._environment(folder / "environment")
         self._refuse_unlocked(self._call(environment, folder / "requires", hooks.requires_for_wheel))
         out = folder / "wheel"
         out.mkdir()
-        wheel = self._call(environment, folder / "build", lambda call: hooks.build_wheel(call, out))
-        _check_wheel(wheel, self._site, self._taken)
-        self._site.store.keep(self._taken, wheel, encode_receipt(_receipt(self._site, self._taken)))
+        return self._call(environment, folder / "build", lambda call: hooks.build_wheel(call, out))
 
     def _environment(self, folder: Path) -> "virtual_environment.VirtualEnvironment":
         site = self._site
@@ -321,7 +375,7 @@ class _Build:
             where = f"in the build of {self._taken.called}"
             _check_environment(metadata, site, member, versions=self._versions, where=where)
             wheels.append((wheel, wheel.name))
-        return virtual_environment.make_environment(folder, site.interpreter, wheels)
+        return virtual_environment.make_environment(folder, self._interpreter, wheels)
 
     def _call(
         self,
@@ -353,8 +407,8 @@ class _Build:
                 limits=replace(build_limits(), output=OUTPUT_BYTES),
                 source_date_epoch=_epoch(site, taken),
                 config_settings=taken.config_settings,
-                on_output=self._output.append,
-                cancelled=self._cancelled,
+                on_output=self._work.output.append,
+                cancelled=self._work.cancelled,
             )
         )
 

@@ -13,20 +13,22 @@ has what was built, by the digest of everything that went into it, so that a sec
 """
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from deep_lock.builds import wheel_receipt
+from deep_lock.builds import interpreters, wheel_receipt
 from deep_lock.builds.host import Machine
 from deep_lock.builds.temp_dirs import disposable_folder
 from deep_lock.config.config import Config
-from deep_lock.config.options import VerifyOptions, WheelhouseOptions, network_with_hooks
-from deep_lock.errors import HookRefused, NotLocked, UsageError, raise_machine_fault
+from deep_lock.config.options import HookOptions, VerifyOptions, WheelhouseOptions, network_with_hooks
+from deep_lock.errors import NotLocked, UsageError, raise_machine_fault
 from deep_lock.events import Reporter, Warned
 from deep_lock.files import open_regular, replacing, write_atomically
 from deep_lock.index.download import Downloads, Wanted
@@ -36,10 +38,18 @@ from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.selection import LOCK_AGAIN, BuiltArtifact, InstallPlan, WheelArtifact, take
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.clients import open_downloads
-from deep_lock.locking.read_inputs import read_project_config, require_lock
-from deep_lock.locking.settings import hook_policy
+from deep_lock.locking.read_inputs import read_project_config
+from deep_lock.locking.settings import hook_policy, hooks_mode
 from deep_lock.models.lock import Lock, LockedFile
-from deep_lock.operations.build_wheels import Site, build_wheels, digests, missing
+from deep_lock.operations.build_wheels import (
+    Builder,
+    Site,
+    build_wheels,
+    builder_here,
+    digests,
+    missing,
+    overridden_names,
+)
 from deep_lock.operations.fetch import (
     FetchOutcome,
     distinct_files,
@@ -48,9 +58,8 @@ from deep_lock.operations.fetch import (
     wanted_file,
     warn_of_other_files,
 )
-from deep_lock.operations.inputs import chosen_selection, part_of
+from deep_lock.operations.inputs import LockFile, chosen_selection, part_of, read_lock_file
 from deep_lock.operations.lock_hosts import LockHosts, open_hosts
-from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.sanitize import lines as safe_lines
 from deep_lock.targets.factory import read_host, runs_on
 from deep_lock.targets.target import Target
@@ -78,7 +87,7 @@ class _RecordFile(Struct, frozen=True, kw_only=True, rename="kebab"):
 
 
 class WheelFolder:
-    """The wheelhouse on the disk: `build_wheels.Store`."""
+    """The wheelhouse on the disk: `build_wheels.Store` and `build_wheels.Results`."""
 
     def __init__(self, folder: Path, plan: InstallPlan, find: Callable[[LockedFile], Path]) -> None:
         """``find`` returns where a file of the lock was put for the builds."""
@@ -225,46 +234,94 @@ class WheelhouseOutcome(Struct, frozen=True, kw_only=True):
     """Built by an earlier run."""
 
 
-def make_wheelhouse(options: WheelhouseOptions, reporter: Reporter) -> WheelhouseOutcome:
-    """Fill the folder for one target.
+class BuilderRequest(Struct, frozen=True, kw_only=True):
+    """What is built, for the builder on other machines."""
+
+    source: LockFile
+    package: str
+    """The member of the workspace whose part of the lock is used; empty: the whole lock."""
+    target: Target
+    machine: Machine
+    hooks: HookOptions
+    """With the mode of the configuration where no option has one."""
+    source_date_epoch: int | None
+    reporter: Reporter
+
+
+OpenBuilder = Callable[[BuilderRequest], AbstractContextManager[Builder]]
+
+
+def make_wheelhouse(
+    options: WheelhouseOptions, reporter: Reporter, open_builder: OpenBuilder | None = None
+) -> WheelhouseOutcome:
+    """Fill the folder for one target. ``open_builder`` opens a builder on other machines; None: this machine builds.
 
     Raises UsageError and LockInvalid; NotLocked, WheelDiffers and other SafetyErrors; IndexFault for files that cannot be
-    fetched. Finished wheels stay.
+    fetched; BuildUnfinished. Finished wheels stay.
     """
-    whole = require_lock(options.lock, reporter)
+    source = read_lock_file(options.lock, reporter)
+    whole = source.lock
     lock = part_of(whole, options.package, options.lock)
     targets = chosen_targets(lock, (), options.lock.name)
-    machine = _machine(options, targets, reporter)
-    target = _target(options, lock, targets, machine)
+    config = read_project_config(options.lock.parent.resolve())
+    machine = Machine(hook_policy(options.hooks, config, options.context), targets, reporter)
+    epoch = _epoch(options)
+    if open_builder is None:
+        target, interpreter = _target_here(options, lock, targets, machine)
+        builder: AbstractContextManager[Builder] = nullcontext(
+            builder_here(machine, interpreter, jobs=options.jobs or max(1, (os.cpu_count() or 1) // 2))
+        )
+    else:
+        target = _target_elsewhere(options, lock, targets)
+        builder = open_builder(
+            BuilderRequest(
+                source=source,
+                package=options.package,
+                target=target,
+                machine=machine,
+                hooks=replace(options.hooks, hooks=hooks_mode(options.hooks, config)),
+                source_date_epoch=epoch,
+                reporter=reporter,
+            )
+        )
     _require_closed(lock, target, options.lock.name)
     own = {member.path for member in whole.inputs.members}
     plan = take(lock, target, chosen_selection(lock, options.selection, options.lock), left_out=own)
     prepare_folder(options.destination, options.context.now.timestamp())
-    config = read_project_config(options.lock.parent.resolve())
     network = VerifyOptions(lock=options.lock, network=options.network, context=options.context)
     hosts = open_hosts(lock, network, config, reporter)
     downloads = _open_downloads(options, lock, config, hosts, reporter)
-    with closing(hosts), closing(downloads), disposable_folder("files-") as folder:
-        supply = _Supply(options, downloads, folder)
-        return _fill(
-            options, lock, targets, machine=machine, target=target, plan=plan, supply=supply, reporter=reporter
+    with builder as opened, closing(hosts), closing(downloads), disposable_folder("files-") as folder:
+        wheels = WheelFolder(options.destination, plan, lambda file: folder / file.name)
+        site = Site(
+            taking=plan,
+            builds=build_digests(plan),
+            target=target,
+            targets=targets,
+            overridden=overridden_names(lock),
+            machine=machine,
+            builder=opened,
+            source_date_epoch=epoch,
+            store=wheels,
+            reporter=reporter,
         )
+        return _fill(options, site, wheels, _Supply(options, downloads, folder))
 
 
-def _machine(options: WheelhouseOptions, targets: Sequence[Target], reporter: Reporter) -> Machine:
-    folder = options.lock.parent.resolve()
-    return Machine(hook_policy(options.hooks, read_project_config(folder), options.context), targets, reporter)
+def _target_here(
+    options: WheelhouseOptions, lock: Lock, targets: Sequence[Target], machine: Machine
+) -> tuple[Target, "interpreters.Interpreter"]:
+    """Return the requested target, or the one of this machine, with its interpreter.
 
-
-def _target(options: WheelhouseOptions, lock: Lock, targets: Sequence[Target], machine: Machine) -> Target:
-    """Return the requested target, or the one of this machine. Raises UsageError where there is none, or more than one."""
-    known = ", ".join(target.label for target in targets) or "none"
+    Raises UsageError where there is none, or more than one.
+    """
+    known = _labels(targets)
     if options.target:
         found = list(chosen_targets(lock, (options.target,), options.lock.name))
     else:
         host = read_host()
         found = [target for target in targets if runs_on(host, target)] or list(targets)
-    here = [target for target in found if machine.interpreter(target) is not None]
+    here = [(target, own) for target in found if (own := machine.interpreter(target)) is not None]
     if not here:
         raise UsageError(
             f"{found[0].label} does not run on this machine"
@@ -273,11 +330,31 @@ def _target(options: WheelhouseOptions, lock: Lock, targets: Sequence[Target], m
             hint=f"name an interpreter with --python, or lock for this machine too; the lock has: {known}",
         )
     if len(here) > 1:
-        labels = ", ".join(target.label for target in here)
+        labels = _labels([target for target, _ in here])
         raise UsageError(
             f"several targets of {options.lock.name} run on this machine: {labels}", hint="name one: --target"
         )
     return here[0]
+
+
+def _target_elsewhere(options: WheelhouseOptions, lock: Lock, targets: Sequence[Target]) -> Target:
+    """Return the requested target, the only one, or the only one that this Python is. Raises UsageError where there is none."""
+    if options.target:
+        return chosen_targets(lock, (options.target,), options.lock.name)[0]
+    host = read_host()
+    found = targets if len(targets) == 1 else [target for target in targets if runs_on(host, target)]
+    if len(found) != 1:
+        raise UsageError(
+            f"{options.lock.name} has several targets: {_labels(targets)}"
+            if targets
+            else f"{options.lock.name} has no target",
+            hint="name the one for which wheels are built: --target",
+        )
+    return found[0]
+
+
+def _labels(targets: Sequence[Target]) -> str:
+    return ", ".join(target.label for target in targets) or "none"
 
 
 def _require_closed(lock: Lock, target: Target, source: str) -> None:
@@ -303,45 +380,20 @@ def _open_downloads(
     )
 
 
-def _fill(
-    options: WheelhouseOptions,
-    lock: Lock,
-    targets: tuple[Target, ...],
-    *,
-    machine: Machine,
-    target: Target,
-    plan: InstallPlan,
-    supply: "_Supply",
-    reporter: Reporter,
-) -> WheelhouseOutcome:
-    interpreter = machine.interpreter(target)
-    if interpreter is None:
-        raise HookRefused(f"no interpreter for {target.label} is on this machine")
-    folder = WheelFolder(options.destination, plan, supply.file)
-    site = Site(
-        taking=plan,
-        builds=build_digests(plan),
-        target=target,
-        targets=targets,
-        overridden=frozenset(parse_requirement(text).name for text in lock.inputs.overrides),
-        machine=machine,
-        interpreter=interpreter,
-        source_date_epoch=_epoch(options),
-        store=folder,
-        reporter=reporter,
-    )
-    folder.open(digests(site), reporter)
+def _fill(options: WheelhouseOptions, site: Site, folder: WheelFolder, supply: "_Supply") -> WheelhouseOutcome:
+    plan = site.taking
+    folder.open(digests(site), site.reporter)
     waiting = missing(site)
     wheels = [artifact.wheel for artifact in plan.published if artifact.key in plan.runtime]
     fetched = supply.put(wheels, options.destination)
     supply.put_for_builds(_build_files(waiting, plan))
-    build_wheels(site, waiting, jobs=options.jobs)
+    build_wheels(site, waiting, folder)
     folder.write_requirements()
     names = {wheel.name for wheel in wheels} | folder.names
-    warn_of_other_files(options.destination, names, reporter)
+    warn_of_other_files(options.destination, names, site.reporter)
     built = {artifact.key for artifact in waiting}
     return WheelhouseOutcome(
-        target=target.label,
+        target=site.target.label,
         fetched=fetched,
         built=tuple(artifact.called for artifact in waiting),
         kept=tuple(artifact.called for artifact in plan.sourced if artifact.key not in built),
@@ -382,10 +434,6 @@ class _Supply:
     def put_for_builds(self, files: Iterable[LockedFile]) -> None:
         """Put files where the builds of this run find them."""
         self.put(files, self._folder)
-
-    def file(self, file: LockedFile) -> Path:
-        """Return where a file was put for the builds."""
-        return self._folder / file.name
 
     def _wanted(self, file: LockedFile) -> Wanted:
         for folder in self._fetched:

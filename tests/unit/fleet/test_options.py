@@ -31,4 +31,4 @@ def test_tasks_that_may_run_hooks_need_a_worker_for_them(
     (tmp_path / "urls.txt").write_text("https://git.example/app.git\n", encoding="utf-8")
     state = ("-f", str(tmp_path / "urls.txt"), "--state", str(tmp_path / "state"))
     assert run(["fleet", action, *state, *options]) == 2
-    assert [own.engine.runs_hooks for own in seen] == [runs_hooks]
+    assert [own.engine.resources for own in seen] == [("sandbox",) if runs_hooks else ()]

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from deep_lock.errors import NetworkError, UsageError
 from deep_lock.fleet import run as fleet_run
 from deep_lock.fleet.engine import Engine
-from deep_lock.fleet.records import Repository, RepositoryResult, Result, Task, TaskOptions, TaskResult
+from deep_lock.fleet.records import Done, Repository, RepositoryResult, Result, Task, TaskOptions, TaskResult
 from deep_lock.fleet.run import _run_tasks
 from deep_lock.fleet.worker_process import killed
 
@@ -26,17 +26,17 @@ TASK = Task(
 def _engine(ends: Iterator[int | str | Exception], avoided: list[str]) -> Engine:
     """Return an engine whose tasks end with these exit codes, kills and faults of the engine."""
 
-    def submit(raw: bytes, other: str) -> "Future[tuple[str, bytes]]":
+    def submit(raw: bytes, other: str) -> "Future[Done]":
         avoided.append(other)
         task, end = msgspec.json.decode(raw, type=Task), next(ends)
-        future: Future[tuple[str, bytes]] = Future()
+        future: Future[Done] = Future()
         if isinstance(end, Exception):
             future.set_exception(end)
         elif end == "cancelled":
             future.cancel()
             future.set_running_or_notify_cancel()
         elif end == "killed":
-            future.set_result(("w1", msgspec.json.encode(TaskResult(result=killed(task, "signal SIGKILL")))))
+            future.set_result(("w1", msgspec.json.encode(TaskResult(result=killed(task, "signal SIGKILL"))), b""))
         else:
             result = RepositoryResult(
                 repository="app",
@@ -47,10 +47,10 @@ def _engine(ends: Iterator[int | str | Exception], avoided: list[str]) -> Engine
                 exit_code=int(str(end)),
                 seconds=1.0,
             )
-            future.set_result(("w1", msgspec.json.encode(TaskResult(result=result))))
+            future.set_result(("w1", msgspec.json.encode(TaskResult(result=result)), b""))
         return future
 
-    return Engine(slots=1, submit=submit, has_workers=lambda: True)
+    return Engine(slots=1, submit=submit, submit_to_each=lambda _: [], has_workers=lambda: True)
 
 
 @pytest.mark.parametrize(
@@ -94,19 +94,27 @@ def test_a_result_is_of_the_repository_of_its_task() -> None:
             )
         )
     )
-    future: Future[tuple[str, bytes]] = Future()
-    future.set_result(("w1", raw))
+    future: Future[Done] = Future()
+    future.set_result(("w1", raw, b""))
     task = replace(TASK, commit="a" * 40)
-    (made,) = _run_tasks((task,), Engine(slots=1, submit=lambda *_: future, has_workers=lambda: True), (0.0,))
+    (made,) = _run_tasks(
+        (task,),
+        Engine(slots=1, submit=lambda *_: future, submit_to_each=lambda _: [], has_workers=lambda: True),
+        (0.0,),
+    )
     own = made.result
     assert (own.repository, own.url, own.commit) == ("app", "https://git.example/app", "a" * 40)
     assert [(row.repository, row.commit) for row in own.projects] == [("app", "a" * 40)]
 
 
 def test_what_is_no_result_and_a_worker_that_does_not_start_are_reported() -> None:
-    future: Future[tuple[str, bytes]] = Future()
-    future.set_result(("w1", b"{}"))
-    (made,) = _run_tasks((TASK,), Engine(slots=1, submit=lambda *_: future, has_workers=lambda: True), (0.0,))
+    future: Future[Done] = Future()
+    future.set_result(("w1", b"{}", b""))
+    (made,) = _run_tasks(
+        (TASK,),
+        Engine(slots=1, submit=lambda *_: future, submit_to_each=lambda _: [], has_workers=lambda: True),
+        (0.0,),
+    )
     assert (made.result.status, "ValidationError" in made.result.message) == ("killed", True)
     faults = [UsageError("a worker cannot be started: no memory") for _ in range(3)]
     (made,) = _run_tasks((TASK,), _engine(iter(faults), []), (0.0,))
@@ -122,6 +130,6 @@ def test_a_lost_scheduler_ends_the_run() -> None:
 def test_a_scheduler_without_workers_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet_run, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(fleet_run, "WITHOUT_WORKERS_SECONDS", 0.05)
-    engine = Engine(slots=1, submit=lambda *_: Future(), has_workers=lambda: False)
+    engine = Engine(slots=1, submit=lambda *_: Future(), submit_to_each=lambda _: [], has_workers=lambda: False)
     with pytest.raises(NetworkError, match="has had no worker"):
         list(_run_tasks((TASK,), engine, (0.0,)))

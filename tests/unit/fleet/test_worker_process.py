@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deep_lock.fleet.records import Repository, Task, TaskOptions
+from deep_lock.fleet.records import Repository, Task, TaskOptions, TaskResult
 from deep_lock.fleet.worker_process import Worker
 
 
@@ -20,10 +20,14 @@ def _task(folder: Path, seconds: float) -> Task:
 def test_a_task_that_takes_too_long_is_ended_and_the_next_one_has_a_new_process(tmp_path: Path) -> None:
     worker = Worker()
     try:
-        late = worker.run(_task(tmp_path, 0.01)).result
+        done = worker.run(_task(tmp_path, 0.01))
+        assert isinstance(done, TaskResult)
+        late = done.result
         assert (late.status, late.exit_code) == ("killed", 3)
         assert late.message.endswith("it took more than 0 s")
-        result = worker.run(_task(tmp_path / "missing", 60.0)).result
+        done = worker.run(_task(tmp_path / "missing", 60.0))
+        assert isinstance(done, TaskResult)
+        result = done.result
         assert (result.status, result.code, result.kills) == ("failed", "network-error", 0)
     finally:
         worker.close()

@@ -13,12 +13,23 @@ from deep_lock.cli import fleet_delivery
 from deep_lock.cli.commands.fleet_query import CONFLICT, query_command
 from deep_lock.cli.failures import INTERNAL
 from deep_lock.cli.fleet_progress import rate_and_time_left
-from deep_lock.cli.options import HOOKS, NETWORK, SHARING, TEXT_OR_JSON, Section, flag, option, pick, sectioned
+from deep_lock.cli.options import (
+    HOOKS,
+    NETWORK,
+    SCHEDULER,
+    SHARING,
+    TEXT_OR_JSON,
+    Section,
+    flag,
+    option,
+    pick,
+    sectioned,
+)
 from deep_lock.cli.session import Session
 from deep_lock.config.options import AdvisoryOptions, NetworkOptions, ResolveOptions, UpgradeOptions
 from deep_lock.events import RepositoryEnded, Warned
 from deep_lock.fleet import answers, delivery, engine, journal, plan, query, repositories, run, view, worker
-from deep_lock.fleet.records import Action, RepositoryResult, TaskOptions
+from deep_lock.fleet.records import SANDBOX, Action, RepositoryResult, TaskOptions
 from deep_lock.reports.document import document
 from deep_lock.sanitize import Safe, lines, show
 
@@ -102,19 +113,7 @@ WORKERS: Section = (
             help="Worker processes on this machine; more than one needs the extra deep-lock[fleet].",
             default_text="one for each processor, without the extra 1",
         ),
-        option(
-            "--scheduler",
-            metavar="ADDRESS",
-            default="",
-            help="A scheduler of Dask: tls://HOST:PORT with the certificates below, or tcp://127.0.0.1:PORT.",
-        ),
-        option("--tls-ca", type=click.Path(exists=True, dir_okay=False), help="Its certificate authority."),
-        option(
-            "--tls-cert",
-            type=click.Path(exists=True, dir_okay=False),
-            help="The certificate of this client.",
-        ),
-        option("--tls-key", type=click.Path(exists=True, dir_okay=False), help="The key of this client."),
+        *SCHEDULER,
         option(
             "--seconds",
             type=click.FloatRange(min=1),
@@ -203,7 +202,7 @@ def _options(values: dict[str, Any], action: Action) -> run.FleetOptions:
             tls_ca=values.get("tls_ca") or "",
             tls_cert=values.get("tls_cert") or "",
             tls_key=values.get("tls_key") or "",
-            runs_hooks=action == "lock" and (task.hooks != "static" or bool(task.trust_hooks)),
+            resources=(SANDBOX,) if action == "lock" and (task.hooks != "static" or task.trust_hooks) else (),
         ),
         resume=values.get("resume", False),
         limit=values["limit"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from deep_lock.cli.options import (
     INTERPRETERS,
     LOCK,
     PACKAGE,
+    SCHEDULER,
     SELECTION,
     SHARING,
     TEXT_OR_JSON,
@@ -27,6 +27,7 @@ from deep_lock.cli.options import (
 )
 from deep_lock.cli.session import Session
 from deep_lock.config.options import HookOptions, NetworkOptions, WheelhouseOptions
+from deep_lock.fleet import engine, remote_builds
 from deep_lock.operations import wheelhouse
 from deep_lock.reports import document
 
@@ -47,11 +48,17 @@ For an image, without dependency groups such as test tools, and with the extras 
 \b
 Without network, after deep-lock fetch -d files elsewhere:
   deep-lock wheelhouse -d wheels --offline --from files
+
+\b
+On the workers of a scheduler, which have the resources sandbox and LABEL (docs/fleet.md):
+  deep-lock wheelhouse -d wheels --target LABEL --remote-cache s3://BUCKET/FOLDER \\
+    --scheduler tls://HOST:PORT --tls-ca ca.pem --tls-cert cert.pem --tls-key key.pem
 """
 EPILOG = """\
 Each option can be set by the variable DEEP_LOCK_<LONG NAME>. SOURCE_DATE_EPOCH is passed to builds; without it each build gets
 the time at which its sdist was uploaded. Exit codes: 4 a build needs what is not locked, fails, may not run, or makes another
-wheel than was locked; 3 a file could not be downloaded; 2 a lock that cannot be read, or no target that runs here.
+wheel than was locked; 3 a file could not be downloaded; 2 a lock that cannot be read, or no target or
+worker that runs it.
 """
 
 FILES: Section = (
@@ -87,12 +94,12 @@ BUILDS: Section = (
             "-j",
             "--jobs",
             type=click.IntRange(1, 64),
-            default=max(1, (os.cpu_count() or 1) // 2),
-            show_default="half of the processors",
             help="The number of builds at the same time.",
+            default_text="half of the processors; with --scheduler as many as its workers do",
         ),
     ),
 )
+WORKERS: Section = ("Builds on other machines", SCHEDULER)
 
 
 @sectioned(
@@ -100,6 +107,7 @@ BUILDS: Section = (
     FILES,
     SELECTED,
     BUILDS,
+    WORKERS,
     DOWNLOADS,
     SHARING,
     output=(TEXT_OR_JSON,),
@@ -117,8 +125,17 @@ def wheelhouse_command(session: Session, /, **values: Any) -> None:
         network=pick(NetworkOptions, values),
         context=session.context,
     )
+    open_builder = None
+    if values["scheduler"]:
+        own = engine.EngineOptions(
+            scheduler=values["scheduler"],
+            tls_ca=values["tls_ca"] or "",
+            tls_cert=values["tls_cert"] or "",
+            tls_key=values["tls_key"] or "",
+        )
+        open_builder = remote_builds.remote_builder(options, own)
     with session.reporting() as reporter:
-        outcome = wheelhouse.make_wheelhouse(options, reporter)
+        outcome = wheelhouse.make_wheelhouse(options, reporter, open_builder)
     if values["form"] == "json":
         payload = {
             "lock": options.lock.as_posix(),
