@@ -12,7 +12,8 @@ from deep_lock.config.options import AdvisoryOptions, Hooks, NetworkOptions, Res
 
 JOURNAL = "fleet.jsonl"
 LOCKS = "locks"
-"""In the state folder: a line for each result, and the texts of the locks."""
+PAGES = "pages"
+"""In the state folder: a line for each result, the texts of the locks, and the lists of pages that results depend on."""
 
 Action = Literal["lock", "check", "audit"]
 """What a run does with each project."""
@@ -100,6 +101,10 @@ class Result(Struct, frozen=True, kw_only=True, rename="kebab"):
     packages: int = 0
     builds: int = 0
     targets: tuple[str, ...] = ()
+    pages: str = ""
+    """The sha256 of the list of pages that were read: the state folder has it as ``pages/SHA256.txt``. Empty: not known."""
+    may_change: tuple[str, ...] = ()
+    """What else was read, and may differ in the next run though each page is the same (`events.MayChange`)."""
     seconds: float = 0.0
     requests: int = 0
 
@@ -135,7 +140,8 @@ class RepositoryResult(Struct, frozen=True, kw_only=True, rename="kebab"):
 
 
 class TaskResult(Struct, frozen=True, kw_only=True):
-    """What a worker returns: the line of the journal, and the texts of the locks, by their digest."""
+    """What a worker returns: the line of the journal, and the texts of the locks and the lists of pages, by their digest."""
 
     result: RepositoryResult
     locks: dict[str, str] = {}
+    pages: dict[str, str] = {}

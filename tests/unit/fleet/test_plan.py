@@ -10,6 +10,7 @@ from deep_lock.config.options import RunContext
 from deep_lock.fleet.plan import configuration_digest, is_of, make_plan, selection_digest
 from deep_lock.fleet.records import Action, Repository, RepositoryResult, Result, TaskOptions
 
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
 REPOSITORY = Repository(name="app", url="https://git.example/app", ref="a" * 40, projects=("api",))
 
 
@@ -21,13 +22,13 @@ def _reason(action: Action, repository: Repository = REPOSITORY) -> str:
         url=REPOSITORY.url,
         ref=REPOSITORY.ref,
         commit="a" * 40,
-        configuration=configuration_digest(options),
+        configuration=configuration_digest(options, NOW.date()),
         selection=selection_digest(REPOSITORY),
         status="done",
         projects=(row,),
     )
-    context = RunContext(cache_folder=Path("cache"), now=datetime(2026, 11, 30, tzinfo=UTC))
-    (planned,) = make_plan((repository,), options, {"app": known}, context).rows
+    context = RunContext(cache_folder=Path("cache"), now=NOW)
+    (planned,) = make_plan((repository,), options, {"app": known}, context, lambda _: None).rows
     assert is_of(known, repository) == (repository == REPOSITORY)
     return planned.reason if planned.known is None else ""
 

@@ -332,6 +332,7 @@ def _plan_json(made: plan.Plan) -> Safe:
             "commit": row.commit,
             "runs": row.known is None,
             "reason": row.reason,
+            "newer": row.newer,
         }
         for row in made.rows
     ]
