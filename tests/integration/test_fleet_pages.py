@@ -54,6 +54,13 @@ class Fleet:
             assert set(Counter(server.asked()).values()) <= {1}, "each page and file is requested once"
         return document
 
+    def ask(self, *question: str) -> dict[str, Any]:
+        self.capfd.readouterr()
+        run(["fleet", "ask", *question, "--state", str(self.folder / "state"), "--format", "json"])
+        document: dict[str, Any] = json.loads(self.capfd.readouterr().out)
+        schemas.check(document)
+        return document
+
     def ran(self, *options: str) -> set[str]:
         """Run, and return the repositories that ran. The plan has named the same ones, with the reason."""
         planned = self.run("-U", *options, action="plan")["repositories"]
@@ -142,3 +149,18 @@ def test_what_is_not_known_runs(fleet: Fleet) -> None:
             del own["pages"], own["may-change"]  # as an older version of deep-lock wrote it
     journal.write_text("".join(f"{json.dumps(line, separators=(',', ':'))}\n" for line in lines), encoding="utf-8")
     assert reasons() == ["the pages of the project are not known"] * 2
+
+
+def test_a_repository_that_fails_keeps_its_last_lock_in_answers(fleet: Fleet) -> None:
+    first = fleet.run("--workers", "1", "--only", "plain")["repositories"][0]
+    listed = fleet.folder / "repos.toml"
+    listed.write_text(
+        listed.read_text(encoding="utf-8").replace('/plain"\n', '/plain"\nref = "gone"\n'), encoding="utf-8"
+    )
+    for _ in range(2):  # also after a second failure
+        own = fleet.run("--workers", "1", "--only", "plain")["repositories"][0]
+        assert (own["status"], own["projects"], own["known"]) == ("failed", [], first["projects"])
+    run(["fleet", "ask", "uses", "a", "--state", str(fleet.folder / "state")])
+    assert f"plain (of the older commit {first['commit'][:12]}: its last run failed)" in fleet.capfd.readouterr().out
+    document = fleet.ask("uses", "a")
+    assert ([use["commit"] for use in document["uses"]], document["unread"]) == ([first["commit"]], [])

@@ -129,6 +129,8 @@ class RepositoryResult(Struct, frozen=True, kw_only=True, rename="kebab"):
     hint: str = ""
     projects: tuple[Result, ...] = ()
     """Sorted by path."""
+    known: tuple[Result, ...] = ()
+    """Of a repository that failed: what is known of its other projects, from older runs. ``Result.commit`` is theirs."""
     attempts: int = 1
     kills: int = 0
     """How many workers were killed while they had its task."""

@@ -23,7 +23,7 @@ from deep_lock.errors import DeepLockError, NetworkError, UsageError
 from deep_lock.fleet.engine import Engine, EngineOptions, open_engine
 from deep_lock.fleet.journal import Journal, Known, Run, read_journal, read_pages
 from deep_lock.fleet.plan import Plan, is_of, make_plan, selection_digest
-from deep_lock.fleet.records import Repository, RepositoryResult, Task, TaskOptions, TaskResult
+from deep_lock.fleet.records import Repository, RepositoryResult, Result, Task, TaskOptions, TaskResult
 from deep_lock.fleet.task import worst
 from deep_lock.fleet.worker_process import killed
 
@@ -149,7 +149,10 @@ def run_fleet(
     if tasks:
         with open_engine(options.engine) as engine:
             for made in _run_tasks(tasks, engine, options.back_off):
-                own = replace(made.result, configuration=plan.configuration, finished=clock())
+                last = known.results.get(made.result.repository)
+                own = replace(
+                    made.result, configuration=plan.configuration, finished=clock(), known=_known(made.result, last)
+                )
                 journal.add(own, made.locks, made.pages)
                 results[own.repository] = own
                 ran += 1
@@ -162,6 +165,14 @@ def run_fleet(
         left=left,
         seconds=time.monotonic() - started,
     )
+
+
+def _known(result: RepositoryResult, last: RepositoryResult | None) -> tuple[Result, ...]:
+    """Return the last results of the projects of which a repository that failed has none now."""
+    if result.status == "done" or last is None or last.url != result.url:
+        return ()
+    found = {own.project for own in result.projects}
+    return tuple(own for own in (*last.projects, *last.known) if own.project not in found)
 
 
 def _resumed(known: Known, plan: Plan, options: FleetOptions) -> Run:
