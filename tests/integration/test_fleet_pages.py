@@ -151,6 +151,47 @@ def test_what_is_not_known_runs(fleet: Fleet) -> None:
     assert reasons() == ["the pages of the project are not known"] * 2
 
 
+def test_a_run_that_is_resumed_requests_no_page_again(fleet: Fleet) -> None:
+    only = ("--only", "plain", "--only", "both")
+    fleet.run("-U", "--workers", "1", *only)
+    fleet.server.hold({**RELEASES, "poetry-core 2.2.0": {}, "a 1.1": {}})
+    first = fleet.run("-U", "--workers", "1", "--limit", "1", *only)
+    asked = fleet.server.asked()
+    second = fleet.run("-U", "--workers", "1", "--resume", *only)
+    assert (first["ran"], first["left"], second["ran"], second["now"]) == (1, 1, 1, first["now"])
+    assert not {*asked} & {*fleet.server.asked()}
+
+
+def test_what_may_change_without_a_page_is_reported(fleet: Fleet) -> None:
+    library, links = fleet.folder / "library", fleet.folder / "links"
+    text = '[project]\nname = "{}"\nversion = "1"\n[build-system]\nrequires = []\nbuild-backend = "b"\nbackend-path = ["."]\n'
+    add_file(
+        Made(folder=fleet.folder, good=(), workspaces=(), broken=(), hostile=()),
+        "library",
+        "pyproject.toml",
+        text.format("library"),
+    )
+    links.mkdir()
+    project = fleet.folder / "project"
+    project.mkdir()
+    wheel = f"{fleet.server.origin}/files/b-1.0-py3-none-any.whl"
+    requires = [f"library @ git+{library.as_uri()}@main", f"b @ {wheel}", "a"]
+    settings = f'find-links = ["{links.as_posix()}"]\n'
+    (project / "pyproject.toml").write_text(
+        PROJECT.format(name="project", requires=requires) + settings, encoding="utf-8"
+    )
+    fleet.capfd.readouterr()
+    assert run(["--log-format", "json", "lock", "--project", str(project)]) == 0
+    events = [json.loads(line) for line in fleet.capfd.readouterr().err.splitlines()]
+    assert {own["name"] for own in events if own["event"] == "may-change"} == {
+        "--find-links",
+        "the branch or tag main of ../library",
+        f"the file {wheel}",
+    }
+    (page,) = [own for own in events if own["event"] == "page-read"]
+    assert (page["url"], len(page["digest"])) == (f"{fleet.server.url}a/", 64)
+
+
 def test_a_repository_that_fails_keeps_its_last_lock_in_answers(fleet: Fleet) -> None:
     first = fleet.run("--workers", "1", "--only", "plain")["repositories"][0]
     listed = fleet.folder / "repos.toml"

@@ -1,6 +1,6 @@
 """Which repositories must run, and why. The refs are full commit ids: nothing is looked up."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,14 @@ def _reason(action: Action, repository: Repository = REPOSITORY) -> str:
     (planned,) = make_plan((repository,), options, {"app": known}, context, lambda _: None).rows
     assert is_of(known, repository) == (repository == REPOSITORY)
     return planned.reason if planned.known is None else ""
+
+
+def test_the_pythons_that_are_locked_by_default_are_of_the_configuration() -> None:
+    options = TaskOptions()
+    before, last, after = (
+        configuration_digest(options, day) for day in (date(2026, 10, 30), date(2026, 10, 31), date(2026, 11, 1))
+    )
+    assert before == last != after  # the last day of Python 3.10
 
 
 def test_a_lock_that_fits_does_not_run_again_and_a_check_does() -> None:
