@@ -7,6 +7,7 @@ loses nothing that is done. The line at the end that a kill cut off is left out.
 """
 
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -24,6 +25,7 @@ from deep_lock.fleet.task import digest_of
 
 SCHEMA = "deep-lock/fleet-journal"
 VERSION = 1
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Run(Struct, frozen=True, kw_only=True, tag="run", tag_field="kind"):
@@ -85,6 +87,8 @@ def pages_path(folder: Path, digest: str) -> Path:
 
 def read_pages(folder: Path, digest: str) -> dict[str, str] | None:
     """Return the list of pages with this sha256: their digests by URL. None where it is missing or damaged."""
+    if not _SHA256.fullmatch(digest):  # a worker made it, and it would be a path
+        return None
     try:
         text = pages_path(folder, digest).read_bytes().decode("utf-8", errors="replace")
     except OSError as error:
