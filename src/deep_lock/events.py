@@ -35,6 +35,25 @@ class FromCache(Struct, frozen=True, kw_only=True):
     name: str
 
 
+class PageRead(Struct, frozen=True, kw_only=True):
+    """The page of a project was read, from an index or from the cache: a run with the same pages has the same result.
+
+    ``digest`` is that of its content; empty where the index does not have the project.
+    """
+
+    url: str
+    digest: str
+
+
+class MayChange(Struct, frozen=True, kw_only=True):
+    """Something was read, or was not possible, that may differ in the next run though each page is the same.
+
+    ``name`` is what, as "the branch main of URL".
+    """
+
+    name: str
+
+
 class Solving(Struct, frozen=True, kw_only=True):
     """A resolution started. ``subject`` is "runtime" or "build of NAME VERSION"."""
 
@@ -67,7 +86,9 @@ class RepositoryEnded(Struct, frozen=True, kw_only=True):
     """Since the run began."""
 
 
-Event = Warned | Fetching | Fetched | FromCache | Solving | Building | BuildEnded | RepositoryEnded
+Event = (
+    Warned | Fetching | Fetched | FromCache | PageRead | MayChange | Solving | Building | BuildEnded | RepositoryEnded
+)
 
 
 class Reporter(Protocol):

@@ -20,7 +20,7 @@ from deep_lock.errors import (
     HookRefused,
     MetadataInvalid,
 )
-from deep_lock.events import Reporter, Warned
+from deep_lock.events import MayChange, Reporter, Warned
 from deep_lock.index import metadata_differences
 from deep_lock.index.cache import Cache
 from deep_lock.models.build_system import HookAnswer
@@ -159,6 +159,8 @@ class HookRunner:
         first, _, rest = message.partition("\n")
         output = [line.strip() for line in rest.splitlines() if line.strip() and "--refresh" not in line]
         self._report(type(error).__name__, subject, message)
+        if isinstance(error, HookRefused):  # the machine's, and not in the cache
+            self._reporter(MayChange(name=f"the build hook of {subject}, which may not run on the machine"))
         return f"{first}: {output[-1]}" if output else first
 
     def _report(self, code: str, subject: Subject, message: str) -> None:

@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 
 from deep_lock.builds import interpreters
 from deep_lock.builds.sandbox import sandbox
-from deep_lock.events import Reporter, Warned
+from deep_lock.events import MayChange, Reporter, Warned
 from deep_lock.lazy import add_to_load_all
 from deep_lock.targets import factory as target_names
 from deep_lock.targets.target import Target
@@ -89,6 +89,7 @@ class Machine:
                 reasons = "; ".join(f"{layer.name}: {layer.reason}" for layer in layers if not layer.works)
                 message = f"no build backend runs: this machine has no strong sandbox ({reasons}); see deep-lock doctor"
                 self._reporter(Warned(code="no-sandbox", subject="hooks", message=message))
+                self._reporter(MayChange(name="the sandbox of the machine"))
         return self._is_strong
 
     def _nearest(self, target: Target) -> Target | None:

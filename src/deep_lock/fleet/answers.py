@@ -79,8 +79,10 @@ def answer_text(answer: Answer, *, every: bool) -> Safe:
     """Return the answer as text, each project once; ``every`` shows all uses of a package in a project."""
     found: list[str] = []
     for (repository, project), uses in groupby(answer.uses, key=lambda own: (own.repository, own.project)):
-        found.append(show(project_name(repository, project)))
-        for _, own in groupby(uses, key=lambda own: (own.name, own.version, own.source, own.match)):
+        every_use = tuple(uses)
+        old = f" (of the older commit {every_use[0].commit[:12]}: its last run failed)" if every_use[0].is_old else ""
+        found.append(show(f"{project_name(repository, project)}{old}"))
+        for _, own in groupby(every_use, key=lambda own: (own.name, own.version, own.source, own.match)):
             found += _package_lines(tuple(own), every=every)
     for conflict in answer.conflicts:
         found += _conflict_lines(conflict)

@@ -18,6 +18,7 @@ import distributed
 from msgspec import Struct
 
 from deep_lock.errors import NetworkError, UsageError, raise_machine_fault
+from deep_lock.fleet.records import SANDBOX, Done
 from deep_lock.fleet.worker_process import run_in_worker
 from deep_lock.sanitize import listed, show
 
@@ -95,7 +96,6 @@ def _started(workers: int) -> Any:
                 silence_logs=logging.CRITICAL,
                 plugins=(_Uninterrupted(),),
             )
-<<<<<<< HEAD
         except (RuntimeError, OSError, TimeoutError) as error:
             raise_machine_fault(error)
             if attempt == STARTS:
@@ -104,12 +104,6 @@ def _started(workers: int) -> Any:
                     hint="--workers 1 needs no cluster",
                 ) from None
     return None
-=======
-        ) as started,
-        _closing(_dask.Client(started, set_as_default=False)) as client,
-    ):
-        yield _cluster(client, (), slots=workers)
->>>>>>> 17build
 
 
 @contextmanager

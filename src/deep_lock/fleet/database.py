@@ -8,7 +8,7 @@ from pathlib import Path
 from deep_lock.errors import UsageError
 
 NAME = "fleet.sqlite"
-VERSION = 1
+VERSION = 2
 """Of the tables, as `PRAGMA user_version`. A file of another version is made again."""
 LOCKED_SECONDS = 60.0
 """How long another program may write."""

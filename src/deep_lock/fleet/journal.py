@@ -1,11 +1,15 @@
 """The journal of a fleet, ``fleet.jsonl``: what became of each repository, in the order in which it was known.
 
+Next to it are the locks, and the lists of pages that results depend on, each in a file with its sha256 as name.
+
 A line is a `Run`, which begins a run, or a `RepositoryResult`. Each line is on the disk before the run goes on, so that a kill
 loses nothing that is done. The line at the end that a kill cut off is left out.
 """
 
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -15,11 +19,13 @@ from msgspec import Struct
 
 from deep_lock.errors import UsageError, raise_machine_fault
 from deep_lock.files import hold, is_left, sweep, write_atomically
-from deep_lock.fleet.records import JOURNAL, LOCKS, RepositoryResult
+from deep_lock.fleet.page_lists import read_page_list
+from deep_lock.fleet.records import JOURNAL, LOCKS, PAGES, RepositoryResult
 from deep_lock.fleet.task import digest_of
 
 SCHEMA = "deep-lock/fleet-journal"
 VERSION = 1
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Run(Struct, frozen=True, kw_only=True, tag="run", tag_field="kind"):
@@ -74,15 +80,33 @@ def read_journal(folder: Path) -> Known:
     return Known(run=run, done=done, results=results)
 
 
+def pages_path(folder: Path, digest: str) -> Path:
+    """Return the file of the list of pages with this sha256."""
+    return folder / PAGES / f"{digest}.txt"
+
+
+def read_pages(folder: Path, digest: str) -> dict[str, str] | None:
+    """Return the list of pages with this sha256: their digests by URL. None where it is missing or damaged."""
+    if not _SHA256.fullmatch(digest):  # a worker made it, and it would be a path
+        return None
+    try:
+        text = pages_path(folder, digest).read_bytes().decode("utf-8", errors="replace")
+    except OSError as error:
+        raise_machine_fault(error)
+        return None
+    return read_page_list(text) if digest_of(text) == digest else None
+
+
 class Journal:
-    """Writes the journal and the locks. Only one program at a time has the journal of a folder."""
+    """Writes the journal, the locks and the lists of pages. Only one program at a time has the journal of a folder."""
 
     def __init__(self, folder: Path) -> None:
         """Open the state folder. Raises UsageError where it cannot be written, or another run has it."""
         self._folder = folder
-        self._locks: set[str] = set()
+        self._written: set[str] = set()
         try:
-            (folder / LOCKS).mkdir(parents=True, exist_ok=True)
+            for name in (LOCKS, PAGES):
+                (folder / name).mkdir(parents=True, exist_ok=True)
             self._guard = os.open(folder / "running", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise self._unwritable(error) from None
@@ -92,15 +116,18 @@ class Journal:
         hold(self._guard)
         sweep(folder)
         sweep(folder / LOCKS)
+        sweep(folder / PAGES)
         self._file: int | None = None
 
     def begin(self, run: Run, kept: Iterable[RepositoryResult]) -> None:
         """Begin a run: the journal then has the results that are kept, and those of the run."""
+        kept = tuple(kept)
         lines = [*map(msgspec.json.encode, kept), msgspec.json.encode(run), b""]
         try:
             write_atomically(self._folder / JOURNAL, b"\n".join(lines))
         except OSError as error:
             raise self._unwritable(error) from None
+        self._remove_pages(without=frozenset(own.pages for result in kept for own in result.projects))
         self.resume()
 
     def resume(self) -> None:
@@ -115,16 +142,22 @@ class Journal:
             raise self._unwritable(error) from None
         self._file = handle
 
-    def add(self, result: RepositoryResult, locks: dict[str, str]) -> None:
-        """Write the locks of a repository, then its line, and wait for the disk. Raises UsageError."""
+    def _remove_pages(self, *, without: Collection[str]) -> None:
+        """Remove the lists of pages that no result has."""
+        with suppress(OSError):
+            for path in (self._folder / PAGES).iterdir():
+                if path.stem not in without:
+                    path.unlink()
+
+    def add(self, result: RepositoryResult, locks: Mapping[str, str], pages: Mapping[str, str] = {}) -> None:
+        """Write the locks of a repository and its lists of pages, then its line, and wait for the disk. Raises UsageError."""
         if self._file is None:
             raise ValueError("the journal is not begun")
         try:
             for digest, text in locks.items():
-                path = self.lock_path(digest)
-                if digest_of(text) == digest and digest not in self._locks and not path.exists():
-                    write_atomically(path, text.encode("utf-8", errors="replace"), durable=False)
-                self._locks.add(digest)
+                self._write(self._folder / LOCKS / f"{digest}.lock", digest, text)
+            for digest, text in pages.items():
+                self._write(pages_path(self._folder, digest), digest, text)
             rest = memoryview(msgspec.json.encode(result) + b"\n")
             while rest:
                 rest = rest[os.write(self._file, rest) :]
@@ -132,9 +165,10 @@ class Journal:
         except OSError as error:
             raise self._unwritable(error) from None
 
-    def lock_path(self, digest: str) -> Path:
-        """Return the file of the lock with this sha256."""
-        return self._folder / LOCKS / f"{digest}.lock"
+    def _write(self, path: Path, digest: str, text: str) -> None:
+        if digest_of(text) == digest and digest not in self._written and not path.exists():
+            write_atomically(path, text.encode("utf-8", errors="replace"), durable=False)
+        self._written.add(digest)
 
     def _unwritable(self, error: OSError) -> UsageError:
         raise_machine_fault(error)

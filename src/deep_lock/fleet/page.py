@@ -49,7 +49,7 @@ def _content(connection: sqlite3.Connection) -> dict[str, Any]:
 # -- projects
 
 _PROJECTS = """
-SELECT project.id, project.repository, path, repository.url, repository.commit_id, action, project.status, project.exit_code, project.code,
+SELECT project.id, project.repository, path, repository.url, project.commit_id, action, project.status, project.exit_code, project.code,
     project.message, project.hint, warnings, lock_path, packages, builds, targets, changes, dangerous, findings, lock.fault,
     repository.finished
 FROM project JOIN repository ON repository.name = project.repository LEFT JOIN lock ON lock.sha256 = project.lock

@@ -1,8 +1,8 @@
 """What a run must work on: every repository but those whose result cannot have changed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import date, datetime
 from hashlib import sha256
 from importlib.metadata import version
 
@@ -10,13 +10,17 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deep_lock.config.options import RunContext, UpgradeOptions
+from deep_lock.config.options import NetworkOptions, RunContext, UpgradeOptions
 from deep_lock.errors import DeepLockError
-from deep_lock.fleet.records import Repository, RepositoryResult, Task, TaskOptions
+from deep_lock.fleet.page_lists import present_digests, project_of
+from deep_lock.fleet.records import Repository, RepositoryResult, Result, Task, TaskOptions
 from deep_lock.network import git
+from deep_lock.targets.factory import CPYTHON
 
 LOOK_UPS = 8
 """Repositories whose commit is looked up at a time."""
+MAX_SHOWN = 3
+"""Projects whose pages are newer, in one reason."""
 
 
 class Planned(Struct, frozen=True, kw_only=True):
@@ -29,6 +33,8 @@ class Planned(Struct, frozen=True, kw_only=True):
     """The result that is still right; None: the repository must run."""
     reason: str
     """Why it runs, or why it does not."""
+    newer: tuple[str, ...] = ()
+    """The projects whose pages are newer than those of the last result."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -58,12 +64,16 @@ class Plan(Struct, frozen=True, kw_only=True):
         )
 
 
-def configuration_digest(options: TaskOptions) -> str:
-    """Return the digest of all that decides on a result, but the commit: options and the version of deep-lock."""
+def configuration_digest(options: TaskOptions, today: date) -> str:
+    """Return the digest of all that decides on a result, but the commit and the pages.
+
+    That are the options, the version of deep-lock, and which Pythons are maintained: they are the default ones.
+    """
     network = replace(
         options.network, remote_cache=None, remote_cache_read_only=False, requests_per_second=None, max_requests=None
     )
-    parts = msgspec.json.encode((version("deep-lock"), replace(options, network=network)))
+    pythons = [(own.released <= today, own.end_of_life >= today) for own in CPYTHON.values()]
+    parts = msgspec.json.encode((version("deep-lock"), replace(options, network=network), pythons))
     return sha256(parts).hexdigest()
 
 
@@ -81,15 +91,24 @@ def is_of(result: RepositoryResult, repository: Repository) -> bool:
     )
 
 
+PagesOf = Callable[[str], Mapping[str, str] | None]
+"""Returns a list of pages (digests by URL) by its sha256; None where there is none."""
+
+
 def make_plan(
     repositories: Iterable[Repository],
     options: TaskOptions,
     known: Mapping[str, RepositoryResult],
     context: RunContext,
+    pages_of: PagesOf,
 ) -> Plan:
-    """Look up the commit of each repository, and compare it with the last result."""
+    """Look up the commit of each repository, and compare it and the pages of indexes with the last result.
+
+    ``context`` has the clock of the run: its tasks use the pages that are requested here. A page is requested once, and only
+    where it decides whether a repository runs. Raises CacheInvalid and ConfigError.
+    """
     repositories = tuple(repositories)
-    configuration = configuration_digest(options)
+    configuration = configuration_digest(options, context.now.date())
     store = git.Repositories(context.cache_folder, context.environ, offline=options.network.offline)
 
     def look_up(repository: Repository) -> str:
@@ -100,47 +119,113 @@ def make_plan(
 
     with ThreadPoolExecutor(LOOK_UPS) as threads:
         commits = list(threads.map(look_up, repositories))
-    rows = (
-        _planned(repository, commit, known.get(repository.name), options, configuration)
+    compared = [
+        _compared_pages(
+            _compared(repository, commit, known.get(repository.name), options, configuration), options, pages_of
+        )
         for repository, commit in zip(repositories, commits, strict=True)
-    )
-    return Plan(rows=tuple(rows), configuration=configuration)
+    ]
+    urls = {url for own in compared if not own.reason for url in own.pages}
+    present = present_digests(urls, options.network, context)
+    return Plan(rows=tuple(_planned(own, present) for own in compared), configuration=configuration)
 
 
-def _planned(
+class _Compared(Struct, frozen=True, kw_only=True):
+    """A repository, compared with its last result but for pages."""
+
+    repository: Repository
+    commit: str
+    last: RepositoryResult | None
+    reason: str
+    """Why it must run; empty: only its pages can be a reason."""
+    pages: Mapping[str, str] = {}
+    """Those that the last result depends on: their digests by URL."""
+
+
+def _compared(
     repository: Repository, commit: str, last: RepositoryResult | None, options: TaskOptions, configuration: str
-) -> Planned:
+) -> _Compared:
     reason = _reason_to_run(repository, commit, last, options, configuration)
-    kept = last if not reason else None
-    return Planned(repository=repository, commit=commit, known=kept, reason=reason or "nothing can have changed")
+    return _Compared(repository=repository, commit=commit, last=last, reason=reason)
+
+
+def _compared_pages(own: _Compared, options: TaskOptions, pages_of: PagesOf) -> _Compared:
+    """Return with the pages that decide, or with the reason why they cannot."""
+    pages: dict[str, str] = {}
+    for project in _by_pages(own.last, options) if own.last is not None and not own.reason else ():
+        reason = _reason_not_to_compare(project, options.network)
+        listed = pages_of(project.pages) if not reason else {}
+        if listed is None:
+            reason = f"the pages of {_named(project)} are not known"
+        elif any(pages.get(url, digest) != digest for url, digest in listed.items()):
+            reason = "its projects were locked with different pages"
+        if reason or listed is None:
+            return replace(own, reason=reason)
+        pages |= listed
+    return replace(own, pages=pages)
+
+
+def _planned(own: _Compared, present: Mapping[str, str | None]) -> Planned:
+    reason, newer = own.reason, list[str]()
+    if not reason:
+        unknown = [url for url in own.pages if present[url] is None]
+        newer = sorted({project_of(url) for url, digest in own.pages.items() if present[url] not in {None, digest}})
+        if newer:
+            reason = f"newer in the index: {_shown(newer)}"
+        elif unknown:
+            reason = f"pages that cannot be requested: {_shown(sorted(map(project_of, unknown)))}"
+    same = f"its {len(own.pages)} pages are the same" if own.pages else "nothing can have changed"
+    return Planned(
+        repository=own.repository,
+        commit=own.commit,
+        known=None if reason else own.last,
+        reason=reason or same,
+        newer=tuple(newer),
+    )
+
+
+def _shown(names: Collection[str]) -> str:
+    more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
+    return f"{', '.join(list(names)[:MAX_SHOWN])}{more}"
 
 
 def _reason_to_run(
     repository: Repository, commit: str, last: RepositoryResult | None, options: TaskOptions, configuration: str
 ) -> str:
-    """Return why a repository must run; empty where its last result cannot have changed."""
+    """Return why a repository must run, whatever its pages are; empty where nothing else can have changed its last result."""
     if last is None or last.url != repository.url:
         return "it has no result"
-    other = [own for own in last.projects if own.status not in _SAME_AGAIN[options.action]]
-    renews = options.upgrade != UpgradeOptions() or options.network.refresh
+    other = [own for own in last.projects if own.status not in {"up-to-date", "changed"}]
     reasons = {
         "its commit is not known": not commit,
         f"its commit is {commit[:12]}, and was {last.commit[:12]}": last.commit != commit,
-        "the options, or the version of deep-lock, are others": last.configuration != configuration,
+        "the options, the default Pythons or the version of deep-lock are others": last.configuration != configuration,
         "its projects or exclude in the list are others": last.selection != selection_digest(repository),
         "it failed": last.status != "done",
         "advisories may have changed": options.action == "audit",
         "the policy depends on the time": options.action == "check",
-        f"the last result of {'the project' if other[0].project == '.' else other[0].project} is {other[0].status}"
-        if other
-        else "": bool(other),
-        "pages of the index may have changed": renews,
+        f"the last result of {_named(other[0])} is {other[0].status}" if other else "": bool(other),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
 
 
-_SAME_AGAIN: Mapping[str, frozenset[str]] = {
-    "lock": frozenset({"up-to-date"}),  # a lock that fits its inputs stays as it is, whatever the index has
-    "check": frozenset(),  # the policy depends on the clock: a version can be too new, and an exception can end
-    "audit": frozenset(),
-}
+def _by_pages(last: RepositoryResult, options: TaskOptions) -> Iterator[Result]:
+    """Yield the projects whose result depends on pages. A lock that fits its inputs stays as it is, if nothing is renewed."""
+    network = options.network
+    renews = options.upgrade != UpgradeOptions() or network.refresh or bool(network.refresh_packages)
+    return (own for own in last.projects if renews or own.status != "up-to-date")
+
+
+def _reason_not_to_compare(own: Result, network: NetworkOptions) -> str:
+    """Return why a project must run, though its pages may be the same."""
+    if network.refresh or network.refresh_packages:
+        return "--refresh uses nothing that is known"
+    if network.offline:
+        return "no page is requested with --offline"
+    if own.may_change:
+        return f"{_named(own)} depends on {own.may_change[0]}"
+    return "" if own.pages else f"the pages of {_named(own)} are not known"
+
+
+def _named(own: Result) -> str:
+    return "the project" if own.project == "." else own.project

@@ -28,6 +28,8 @@ class Use(Struct, frozen=True, kw_only=True):
     lock: str
     """The path in the repository."""
     commit: str
+    """That of the lock. It is older than that of the repository where the last run failed."""
+    is_old: bool
     name: str
     version: str
     source: str
@@ -167,6 +169,7 @@ def _unread(connection: sqlite3.Connection) -> Iterator[Unread]:
         "SELECT repository, path, fault FROM project JOIN lock ON lock = sha256 WHERE fault != ''"
         " UNION ALL SELECT repository, path, message FROM project WHERE lock = ''"
         " UNION ALL SELECT name, '', message FROM repository WHERE status != 'done'"
+        " AND name NOT IN (SELECT repository FROM project WHERE lock != '')"
         " ORDER BY 1, 2"
     )
     for repository, project, reason in rows:
@@ -187,9 +190,9 @@ def _unaudited(connection: sqlite3.Connection) -> Iterator[Unread]:
 # -- packages
 
 _USES = """
-SELECT project.repository, project.path, project.lock_path, COALESCE(repository.commit_id, ''),
+SELECT project.repository, project.path, project.lock_path, COALESCE(project.commit_id, ''),
     release.name, release.version, release.source, usage.role, usage.build, usage.backend, usage.targets, usage.all_targets, usage.chain,
-    {match}
+    {match}, project.commit_id != repository.commit_id
 FROM release JOIN used ON used.release = release.id JOIN usage ON usage.id = used.usage JOIN project ON project.lock = used.lock
 LEFT JOIN repository ON repository.name = project.repository {joined} WHERE {condition}
 """
@@ -223,6 +226,7 @@ def _uses(
             all_targets=bool(row[11]),
             chain=decoded(row[12]),
             match=row[13],
+            is_old=bool(row[14]),
         )
         for row in connection.execute(statement, values)
     ]
@@ -321,7 +325,7 @@ def _audited(connection: sqlite3.Connection, wanted: str) -> list[Use]:
             hint="name a database of advisories with --database, or run deep-lock fleet audit",
         )
     rows = connection.execute(
-        "SELECT project.repository, path, lock_path, commit_id, findings FROM project"
+        "SELECT project.repository, path, lock_path, project.commit_id, findings, project.commit_id != repository.commit_id FROM project"
         " JOIN repository ON repository.name = project.repository WHERE findings != '[]'"
     )
     return [
@@ -330,6 +334,7 @@ def _audited(connection: sqlite3.Connection, wanted: str) -> list[Use]:
             project=project,
             lock=lock,
             commit=commit,
+            is_old=bool(is_old),
             name=finding["name"],
             version=finding["version"] or "",
             source=finding["source"],
@@ -341,7 +346,7 @@ def _audited(connection: sqlite3.Connection, wanted: str) -> list[Use]:
             chain=tuple(use["chain"]),
             match=f"{finding['id']} ({'malware' if finding['malware'] else finding['severity']}): {finding['summary']}",
         )
-        for repository, project, lock, commit, findings in rows
+        for repository, project, lock, commit, findings, is_old in rows
         for finding in msgspec.json.decode(findings)
         if wanted.lower() in map(str.lower, (finding["id"], *finding["aliases"]))
         for use in finding["uses"]

@@ -17,7 +17,8 @@ SANDBOX = "sandbox"
 """The resource of a worker that runs hooks: a task takes one."""
 JOURNAL = "fleet.jsonl"
 LOCKS = "locks"
-"""In the state folder: a line for each result, and the texts of the locks."""
+PAGES = "pages"
+"""In the state folder: a line for each result, the texts of the locks, and the lists of pages that results depend on."""
 
 Action = Literal["lock", "check", "audit"]
 """What a run does with each project."""
@@ -105,6 +106,10 @@ class Result(Struct, frozen=True, kw_only=True, rename="kebab"):
     packages: int = 0
     builds: int = 0
     targets: tuple[str, ...] = ()
+    pages: str = ""
+    """The sha256 of the list of pages that were read: the state folder has it as ``pages/SHA256.txt``. Empty: not known."""
+    may_change: tuple[str, ...] = ()
+    """What else was read, and may differ in the next run though each page is the same (`events.MayChange`)."""
     seconds: float = 0.0
     requests: int = 0
 
@@ -129,6 +134,8 @@ class RepositoryResult(Struct, frozen=True, kw_only=True, rename="kebab"):
     hint: str = ""
     projects: tuple[Result, ...] = ()
     """Sorted by path."""
+    known: tuple[Result, ...] = ()
+    """Of a repository that failed: what is known of its other projects, from older runs. ``Result.commit`` is theirs."""
     attempts: int = 1
     kills: int = 0
     """How many workers were killed while they had its task."""
@@ -140,10 +147,11 @@ class RepositoryResult(Struct, frozen=True, kw_only=True, rename="kebab"):
 
 
 class TaskResult(Struct, frozen=True, kw_only=True, tag="repository"):
-    """What a worker returns: the line of the journal, and the texts of the locks, by their digest."""
+    """What a worker returns: the line of the journal, and the texts of the locks and the lists of pages, by their digest."""
 
     result: RepositoryResult
     locks: dict[str, str] = {}
+    pages: dict[str, str] = {}
 
 
 class BuiltWheel(Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from datetime import datetime
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -20,9 +21,9 @@ from msgspec.structs import replace
 from deep_lock.config.options import RunContext
 from deep_lock.errors import UsageError
 from deep_lock.fleet.engine import Engine, EngineOptions, open_engine
-from deep_lock.fleet.journal import Journal, Known, Run, read_journal
+from deep_lock.fleet.journal import Journal, Known, Run, read_journal, read_pages
 from deep_lock.fleet.plan import Plan, is_of, make_plan, selection_digest
-from deep_lock.fleet.records import Done, Repository, RepositoryResult, Task, TaskOptions, TaskResult
+from deep_lock.fleet.records import Done, Repository, RepositoryResult, Result, Task, TaskOptions, TaskResult
 from deep_lock.fleet.retries import (
     BACK_OFF_SECONDS,
     POLL_SECONDS,
@@ -108,7 +109,12 @@ OnResult = Callable[[RepositoryResult, Progress], None]
 
 def plan_fleet(options: FleetOptions, context: RunContext) -> Plan:
     """Return what a run would do. Raises UsageError where the journal cannot be read."""
-    return make_plan(options.repositories, options.task, read_journal(options.state).results, context)
+    return _plan(options, read_journal(options.state), context)
+
+
+def _plan(options: FleetOptions, known: Known, context: RunContext) -> Plan:
+    pages_of = partial(read_pages, options.state)
+    return make_plan(options.repositories, options.task, known.results, context, pages_of)
 
 
 def run_fleet(
@@ -123,7 +129,9 @@ def run_fleet(
     started = time.monotonic()
     known = read_journal(options.state)
     listed = {own.name: own for own in options.repositories}
-    plan = make_plan(options.repositories, options.task, known.results, context)
+    if options.resume and known.run is not None:
+        context = replace(context, now=known.run.now)
+    plan = _plan(options, known, context)
     run = _resumed(known, plan, options) if options.resume else Run(now=context.now, configuration=plan.configuration)
     done = {name: own for name, own in known.done.items() if name in listed and is_of(own, listed[name])}
     done = done if options.resume else {}
@@ -141,8 +149,11 @@ def run_fleet(
     if tasks:
         with open_engine(options.engine) as engine:
             for made in _run_tasks(tasks, engine, options.back_off):
-                own = replace(made.result, configuration=plan.configuration, finished=clock())
-                journal.add(own, made.locks)
+                last = known.results.get(made.result.repository)
+                own = replace(
+                    made.result, configuration=plan.configuration, finished=clock(), known=_known(made.result, last)
+                )
+                journal.add(own, made.locks, made.pages)
                 results[own.repository] = own
                 ran += 1
                 on_result(own, Progress(done=ran, total=len(tasks), seconds=time.monotonic() - started))
@@ -154,6 +165,14 @@ def run_fleet(
         left=left,
         seconds=time.monotonic() - started,
     )
+
+
+def _known(result: RepositoryResult, last: RepositoryResult | None) -> tuple[Result, ...]:
+    """Return the last results of the projects of which a repository that failed has none now."""
+    if result.status == "done" or last is None or last.url != result.url:
+        return ()
+    found = {own.project for own in result.projects}
+    return tuple(own for own in (*last.projects, *last.known) if own.project not in found)
 
 
 def _resumed(known: Known, plan: Plan, options: FleetOptions) -> Run:

@@ -18,8 +18,9 @@ from deep_lock.analysis import diff as lock_diff
 from deep_lock.builds import temp_dirs
 from deep_lock.config.options import AuditOptions, HookOptions, InputOptions, LockOptions, RunContext
 from deep_lock.errors import DeepLockError, LockInvalid, UsageError, UserError, machine_fault
-from deep_lock.events import Event, Fetched, Warned, silent
+from deep_lock.events import Event, Fetched, MayChange, PageRead, Warned, silent
 from deep_lock.files import is_there
+from deep_lock.fleet.page_lists import page_list
 from deep_lock.fleet.records import ProjectStatus, RepositoryResult, Result, Task, TaskOptions, TaskResult
 from deep_lock.lockfile.reader import from_text
 from deep_lock.locking import recorded_inputs
@@ -66,20 +67,29 @@ class _Work(Struct, frozen=True, kw_only=True):
     context: RunContext
     locks: dict[str, str]
     """The texts of the locks, by digest: results are added."""
+    pages: dict[str, str]
+    """The lists of pages, by digest: results are added."""
 
 
 class _Events:
-    """Counts the requests of one project, and keeps its warnings."""
+    """Counts the requests of one project, and keeps its warnings and what its result depends on."""
 
     def __init__(self) -> None:
         self.requests = 0
         self.warnings: set[str] = set()
+        self.pages: dict[str, str] = {}
+        """The digests of the pages that were read, by their URL."""
+        self.may_change: set[str] = set()
 
     def __call__(self, event: Event, /) -> None:
         if isinstance(event, Fetched):
             self.requests += 1
         elif isinstance(event, Warned):
             self.warnings.add(f"{event.subject}: {event.message}")
+        elif isinstance(event, PageRead):
+            self.pages[event.url] = event.digest
+        elif isinstance(event, MayChange):
+            self.may_change.add(event.name)
 
 
 def run_task(task: Task, context: RunContext) -> TaskResult:
@@ -87,6 +97,7 @@ def run_task(task: Task, context: RunContext) -> TaskResult:
     started = time.monotonic()
     context = replace(context, now=task.now)
     locks: dict[str, str] = {}
+    pages: dict[str, str] = {}
     commit, failure = task.commit, None
     rows: list[Result] = []
     try:
@@ -95,7 +106,7 @@ def run_task(task: Task, context: RunContext) -> TaskResult:
             url, ref = task.repository.url, task.repository.ref
             commit = commit or repositories.commit_of(url, ref)
             tree = repositories.checkout(url, commit, ref, folder / TREE)
-            work = _Work(tree=tree, task=task, commit=commit, context=context, locks=locks)
+            work = _Work(tree=tree, task=task, commit=commit, context=context, locks=locks, pages=pages)
             for project in _projects(tree, task, context):
                 rows.append(_result(work, project))  # noqa: PERF401 - a fault keeps those before it
     except Exception as error:  # noqa: BLE001 - a fault of one repository is its result
@@ -117,6 +128,7 @@ def run_task(task: Task, context: RunContext) -> TaskResult:
             requests=sum(row.requests for row in rows),
         ),
         locks=locks,
+        pages=pages,
     )
 
 
@@ -187,6 +199,9 @@ def _result(work: _Work, project: discovery.FoundProject) -> Result:
         fault = failure_of(error)
         made = _Made(status="failed", exit_code=fault.exit_code, message=fault.message)
     after = made.text or before
+    read = page_list(dict(events.pages)) if fault is None and task.options.action == "lock" else None
+    if read is not None:
+        work.pages[digest_of(read)] = read
     for text in filter(None, (before, after)):
         work.locks[digest_of(text)] = text
     return Result(
@@ -209,6 +224,8 @@ def _result(work: _Work, project: discovery.FoundProject) -> Result:
         packages=len(made.lock.packages) if made.lock is not None else 0,
         builds=len(made.lock.builds) if made.lock is not None else 0,
         targets=tuple(target.name for target in made.lock.targets) if made.lock is not None else (),
+        pages=digest_of(read) if read is not None else "",
+        may_change=tuple(sorted(_without(text, tree) for text in set(events.may_change))),
         seconds=time.monotonic() - started,
         requests=events.requests,
     )

@@ -5,7 +5,7 @@ another version, is made again. The journal is the truth.
 """
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from deep_lock.errors import DeepLockError, UsageError, raise_machine_fault
 from deep_lock.fleet.database import LOCKED_SECONDS, REMEDY, VERSION
@@ -28,7 +29,7 @@ CREATE TABLE repository (
     attempts INTEGER, kills INTEGER, seconds REAL, requests INTEGER, finished TEXT
 ) WITHOUT ROWID;
 CREATE TABLE project (
-    id INTEGER PRIMARY KEY, repository TEXT NOT NULL, path TEXT NOT NULL, action TEXT, status TEXT, exit_code INTEGER, code TEXT,
+    id INTEGER PRIMARY KEY, repository TEXT NOT NULL, path TEXT NOT NULL, commit_id TEXT, action TEXT, status TEXT, exit_code INTEGER, code TEXT,
     message TEXT, hint TEXT, warnings TEXT, lock_path TEXT, lock TEXT NOT NULL, packages INTEGER, builds INTEGER, targets TEXT,
     changes TEXT, dangerous INTEGER, findings TEXT, seconds REAL, requests INTEGER
 );
@@ -137,8 +138,16 @@ def _write_results(connection: sqlite3.Connection, contents: Contents) -> None:
         connection.execute(f"DELETE FROM {table}")  # noqa: S608 - the names above
     connection.execute("INSERT INTO state VALUES (?)", (contents.journal,))
     _insert(connection, "repository", map(_repository_row, contents.results))
-    rows = (_project_row(own) for result in contents.results for own in result.projects)
+    rows = (_project_row(own) for result in contents.results for own in _projects(result))
     _insert(connection, "project", rows)
+
+
+def _projects(result: RepositoryResult) -> Iterator[Result]:
+    """Yield the results of the projects. What is known from older runs is of another commit, and failed now."""
+    yield from result.projects
+    for own in result.known:
+        message = f"its lock is that of the commit {own.commit[:12]}: {result.message}"
+        yield replace(own, status="failed", exit_code=result.exit_code, message=message)
 
 
 def _repository_row(own: RepositoryResult) -> tuple[Any, ...]:
@@ -164,6 +173,7 @@ def _project_row(own: Result) -> tuple[Any, ...]:
         None,
         own.repository,
         own.project,
+        own.commit,
         own.action,
         own.status,
         own.exit_code,

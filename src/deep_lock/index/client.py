@@ -18,6 +18,7 @@ from packaging.version import Version
 
 from deep_lock.errors import (
     CacheInvalid,
+    ConfigError,
     DeepLockError,
     HashMismatch,
     HashMissing,
@@ -26,7 +27,7 @@ from deep_lock.errors import (
     NotFound,
     raise_machine_fault,
 )
-from deep_lock.events import FromCache, Reporter, Warned
+from deep_lock.events import FromCache, MayChange, Reporter, Warned
 from deep_lock.index import provenance_files
 from deep_lock.index.cache import FILES, Cache
 from deep_lock.index.file_cache import FileCache, file_sha256
@@ -85,6 +86,15 @@ class IndexClient:
         """Return the files of one version in file name order. Raises as `versions`."""
         return self._project(name, index).files(version)
 
+    def page_digest(self, name: NormalizedName, index: str) -> str:
+        """Return the digest of the project's page on an index of the run, as `PageRead` has it, and keep nothing of it.
+
+        Raises IndexFault, NameMismatch and ConfigError.
+        """
+        for source in self._settings.sources_of(name, index):
+            return self._pages.digest(source, name)
+        raise ConfigError(f"{index} is no index of the run")
+
     def has_index(self, index: str) -> bool:
         """Whether this URL is one of the indexes of the run."""
         return any(source.url == index for source in self._settings.sources)
@@ -102,6 +112,7 @@ class IndexClient:
 
         ``ahead`` is for a wheel that may never be needed. Raises IndexFault, SafetyError.
         """
+        self._note_unhashed(wheel)
         return self._metadata.get(wheel, ahead=ahead)
 
     def open_sdist(self, sdist: SourceDistribution) -> BinaryIO:
@@ -113,6 +124,7 @@ class IndexClient:
         if self._keeps_files and sdist.sha256 is not None:
             return self.cached_file(sdist).open("rb")
         self._refuse_unhashed(sdist)
+        self._note_unhashed(sdist)
         return self._fetched(sdist)[0]
 
     def cached_file(self, dist: Distribution) -> Path:
@@ -182,6 +194,8 @@ class IndexClient:
         with self._fetching_file(sha256) as cached:
             if cached is not None and sha256 is not None:
                 return cached, sha256
+            if sha256 is None:
+                self._reporter(MayChange(name=f"the file {shown_url(url)}"))
             fetcher = self._fetcher.open(f"the file {shown_url(url)}")
             with tempfile.TemporaryFile() as file:
                 digest, _ = fetcher.download(
@@ -214,6 +228,7 @@ class IndexClient:
         if dist.sha256 is not None:
             return dist.sha256
         self._refuse_unhashed(dist)
+        self._note_unhashed(dist)
         return self._digests.get(dist.url, lambda: self._computed_digest(dist))
 
     def provenance(self, file: Distribution) -> "provenance_files.ProvenanceFile | None":
@@ -277,6 +292,8 @@ class IndexClient:
         # A pinned project comes from its index and from nowhere else.
         is_pinned = index or self._settings.only_source(name) is not None
         listings = [] if is_pinned else self._find_links.listings(name)
+        if self._settings.find_links and not is_pinned:
+            self._reporter(MayChange(name="--find-links"))
         for source in self._settings.sources_of(name, index):
             # Only a 404 leads on to the next index. Any other failure is raised: an outage of a private index must
             # not make a public one its replacement.
@@ -295,6 +312,10 @@ class IndexClient:
                 f"{dist.filename}: {dist.index} has no sha256 for it",
                 hint="Allow hashes that are computed from the bytes, or use an index that has them.",
             )
+
+    def _note_unhashed(self, dist: Distribution) -> None:
+        if dist.sha256 is None:
+            self._reporter(MayChange(name=f"the file {dist.filename}, which has no sha256 in the index"))
 
     def _computed_digest(self, dist: Distribution) -> str:
         self._reporter(

@@ -8,7 +8,7 @@ from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from deep_lock.errors import IndexInvalid, NetworkError
-from deep_lock.events import FromCache, Reporter
+from deep_lock.events import FromCache, PageRead, Reporter
 from deep_lock.index import simple
 from deep_lock.index.cache import MAX_PAGE_SECONDS, PAGES, Cache, CachedPage
 from deep_lock.index.listing import Listing
@@ -37,7 +37,11 @@ class Pages:
 
         Raises IndexFault, NameMismatch.
         """
-        return self._pages.get((source.name, name), lambda: self._reported(self._load(source, name)))
+        return self._pages.get((source.name, name), lambda: self._reported(source, name))
+
+    def digest(self, source: IndexSource, name: NormalizedName) -> str:
+        """Return the digest of the page, as `PageRead` has it; the listing is not kept. Raises as `page`."""
+        return self._load(source, name).page.body.hex()
 
     def is_at_hand(self, source: IndexSource, name: NormalizedName) -> bool:
         """Whether page() needs no request, by what the cache holds now."""
@@ -45,7 +49,10 @@ class Pages:
             return True
         return self._is_fresh(_page_url(source, name), name)
 
-    def _reported(self, listing: Listing | None) -> Listing | None:
+    def _reported(self, source: IndexSource, name: NormalizedName) -> Listing | None:
+        read = self._load(source, name)
+        self._reporter(PageRead(url=_page_url(source, name), digest=read.page.body.hex()))
+        listing = read.listing
         for note in () if listing is None else listing.notes:
             key = note.code, note.subject, note.message
             if note.code not in QUIET_CODES and key not in self._reported_notes:
@@ -53,19 +60,19 @@ class Pages:
                 self._reporter(note)
         return listing
 
-    def _load(self, source: IndexSource, name: NormalizedName) -> Listing | None:
+    def _load(self, source: IndexSource, name: NormalizedName) -> "_ReadPage":
         url = _page_url(source, name)
         is_usable = self._settings.offline or self._is_fresh(url, name)  # first: another process may replace the page
         known = self._known(url, source, name)
         if known is not None and is_usable:
             self._reporter(FromCache(name=name))
-            return known.listing
+            return known
         with self._cache.once(PAGES, url, seconds=LONGEST_WAIT) as may_be_new:
             if may_be_new and self._is_fresh(url, name):
                 known = self._known(url, source, name)
                 if known is not None:
                     self._reporter(FromCache(name=name))
-                    return known.listing
+                    return known
             return self._load_again(url, known, source, name)
 
     def _is_fresh(self, url: str, name: NormalizedName) -> bool:
@@ -75,8 +82,8 @@ class Pages:
         return not self._settings.must_refresh(name) and self._cache.is_fresh(url, self._settings.now)
 
     def _load_again(
-        self, url: str, known: "_KnownPage | None", source: IndexSource, name: NormalizedName
-    ) -> Listing | None:
+        self, url: str, known: "_ReadPage | None", source: IndexSource, name: NormalizedName
+    ) -> "_ReadPage":
         refresh = self._settings.must_refresh(name)
         headers = {"accept": simple.ACCEPT}
         if refresh:
@@ -87,26 +94,27 @@ class Pages:
         until = self._settings.now + fresh_seconds(response.headers)
         if response.status == 404:
             # cached like a page: else each run would request typing errors of sdists and private names again
-            self._cache.put_page(url, CachedPage(etag="", body=b"", listing=None), fresh_until=until)
-            return None
+            missing = CachedPage(etag="", body=b"", listing=None)
+            self._cache.put_page(url, missing, fresh_until=until)
+            return _ReadPage(page=missing, listing=None)
         body = _digest_of(response)
         if known is not None and (response.status == 304 or body == known.page.body):
             self._cache.renew_page(url, fresh_until=until)
-            return known.listing
+            return known
         if response.status != 200:
             raise IndexInvalid(f"{url}: HTTP {response.status} to a plain request")
         content_type = response.headers.get("content-type", "")
         listing = simple.parse_page(response.body, content_type, response.url, name, source.url)
         page = CachedPage(etag=response.headers.get("etag", ""), body=body, listing=memoryview(listing.data))
         self._cache.put_page(url, page, fresh_until=until)
-        return listing
+        return _ReadPage(page=page, listing=listing)
 
-    def _known(self, url: str, source: IndexSource, name: NormalizedName) -> "_KnownPage | None":
+    def _known(self, url: str, source: IndexSource, name: NormalizedName) -> "_ReadPage | None":
         page = self._cache.get_page(url)
         if page is None or page.listing is None:
-            return None if page is None else _KnownPage(page=page, listing=None)
+            return None if page is None else _ReadPage(page=page, listing=None)
         try:
-            return _KnownPage(page=page, listing=Listing(page.listing, name=name, index=source.url))
+            return _ReadPage(page=page, listing=Listing(page.listing, name=name, index=source.url))
         except ValueError:
             self._cache.drop_page(url)
             return None
@@ -122,7 +130,7 @@ class Pages:
         raise NetworkError(f"{url}: the page seems to be cut off (no length, and no end of the document)")
 
 
-class _KnownPage(Struct, frozen=True, kw_only=True):
+class _ReadPage(Struct, frozen=True, kw_only=True):
     page: CachedPage
     listing: Listing | None
 

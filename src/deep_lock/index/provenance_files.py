@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from deep_lock.errors import IndexInvalid
-from deep_lock.events import Reporter, Warned
+from deep_lock.events import MayChange, Reporter, Warned
 from deep_lock.index.cache import Cache
 from deep_lock.index.settings import LONGEST_WAIT, SMALL_SECONDS, IndexSettings
 from deep_lock.index.workers import LazyFetcher
@@ -54,6 +54,7 @@ def get(
                 f"the index promises a provenance of {file.filename} and does not have it: it counts as not attested"
             )
             reporter(Warned(code="ProvenanceMissing", subject=file.filename, message=message))
+            reporter(MayChange(name=f"the provenance of {file.filename}"))
             return None
         if response.status != 200:
             raise IndexInvalid(f"{shown_url(file.provenance)}: HTTP {response.status} to a plain request")

@@ -32,6 +32,7 @@ from deep_lock.errors import (
     RequirementInvalid,
     RequirementsInvalid,
 )
+from deep_lock.events import MayChange, Reporter
 from deep_lock.index.client import IndexClient
 from deep_lock.lockfile.index import archive_file
 from deep_lock.models import distribution
@@ -41,6 +42,7 @@ from deep_lock.models.lock import Lock, LockedArchive, LockedVcs
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.models.resolution import UNKNOWN_VERSION
+from deep_lock.network.urls import shown_url
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.project.local_trees import LocalTrees
 from deep_lock.sdist import project_tree, pyproject, source_tree
@@ -109,6 +111,7 @@ class DirectSources:
         repositories: Callable[[], "Repositories"],
         trees: LocalTrees,
         previous: PreviousPins,
+        reporter: Reporter,
         is_assigned: Callable[[NormalizedName], bool] = lambda _name: False,
         foreign: str | None = None,
         index: str = "",
@@ -125,6 +128,7 @@ class DirectSources:
         self._repositories = repositories
         self._trees = trees
         self._previous = previous
+        self._reporter = reporter
         self._followed: dict[tuple[NormalizedName, str], Followed] = {}
         self._inner: dict[
             tuple[NormalizedName, str], tuple[Reference, Callable[[NormalizedName], Reference | None]]
@@ -203,6 +207,9 @@ class DirectSources:
             self._repositories().require_nameable(location, by_project=bool(named_by))
         pinned = self._previous.commits.get((reference.place, reference.revision))
         commit = pinned or self._repositories().commit_of(location, reference.revision)
+        if commit not in {pinned, reference.revision}:
+            branch = f"the branch or tag {reference.revision}" if reference.revision else "the default branch"
+            self._reporter(MayChange(name=f"{branch} of {shown_url(reference.place)}"))
         file = Vcs(
             name=name,
             url=None if reference.is_path else reference.place,

@@ -15,7 +15,7 @@ from deep_lock.closure.closure import close
 from deep_lock.closure.model import Closure, Plan
 from deep_lock.closure.version_sharing import releases, shared_preferences, with_runtime_preferences
 from deep_lock.errors import DeepLockError, HookRefused, Unsatisfiable
-from deep_lock.events import Reporter, Warned
+from deep_lock.events import MayChange, Reporter, Warned
 from deep_lock.index.client import IndexClient
 from deep_lock.locking import (
     compared_wheels,
@@ -58,6 +58,8 @@ def build_lock(request: LockRequest, reporter: Reporter) -> NewLock:
     Raises UserError, ActionNeeded, IndexFault and SafetyError.
     """
     settings = request.settings
+    if settings.has_age:
+        reporter(MayChange(name="the time that the age in exclude-newer gives"))
     with closing(open_network(settings.network, request.context, reporter)) as network:
         compared = recorder = None  # both are loaded before an archive is opened
         if settings.attestations != "off":
@@ -95,6 +97,7 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | 
             without=settings.upgrade.names,
             accepted_files=settings.upgrade.accepted_files,
         ),
+        reporter=reporter,
         is_assigned=lambda name: indexes.only_source(name) is not None or name in settings.network.conditional,
         foreign=request.inputs.foreign.source if request.inputs.foreign is not None else None,
         index=indexes.sources[0].url if indexes.sources else "",

@@ -101,6 +101,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """The final settings of one run."""
 
     selection: Selection
+    has_age: bool
+    """Whether exclude-newer, for all or for one project, is an age: the time that it gives depends on the clock."""
     targets: tuple[Target, ...]
     """In the order in which they are resolved."""
     declared: DeclaredTargets
@@ -205,6 +207,7 @@ def resolve_settings(
             build_scope=resolve.build_scope or config.build_scope or "needed",
             allow_wheel=_names(resolve.allow_wheel, config.allow_wheel),
         ),
+        has_age=any(isinstance(limit, timedelta) for limit in _limits(options, config)),
         targets=targets,
         declared=DeclaredTargets(
             pythons=declared.pythons or "python-version" in kept_targets,
@@ -253,12 +256,20 @@ def _names(*lists: Iterable[str] | None) -> frozenset[str]:
     return every - recorded_options.NOTHING
 
 
-def _exclude_newer(options: LockOptions, config: Config, previous: Lock | None) -> datetime | None:
-    """Return exclude-newer as a time. An age is counted from the run that first locked with it, until an upgrade."""
+def _limits(options: LockOptions, config: Config) -> tuple[ExcludeNewer | None, ...]:
+    return (_limit(options, config), *_package_limits(options, config).values())
+
+
+def _limit(options: LockOptions, config: Config) -> ExcludeNewer | None:
     text = options.resolve.exclude_newer
     if text == NO_LIMIT:
         return None
-    limit = read_exclude_newer(text) if text else config.exclude_newer
+    return read_exclude_newer(text) if text else config.exclude_newer
+
+
+def _exclude_newer(options: LockOptions, config: Config, previous: Lock | None) -> datetime | None:
+    """Return exclude-newer as a time. An age is counted from the run that first locked with it, until an upgrade."""
+    limit = _limit(options, config)
     if limit is None:
         return None
     locked = dict(previous.options).get("exclude-newer") if previous is not None else None
@@ -276,15 +287,20 @@ def _instant(limit: ExcludeNewer, now: datetime, locked: datetime | None) -> dat
             return locked or (now - age).astimezone(UTC).replace(microsecond=0)
 
 
-def _exclude_newer_package(
-    options: LockOptions, config: Config, previous: Lock | None
-) -> tuple[tuple[NormalizedName, datetime | None], ...]:
+def _package_limits(options: LockOptions, config: Config) -> dict[NormalizedName, ExcludeNewer | None]:
     limits = dict(config.exclude_newer_package or ())
     for text in options.resolve.exclude_newer_package:
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals:
             raise UsageError(f"--exclude-newer-package {text!r}: it must be NAME=DATE, NAME=P7D or NAME=false")
         limits[canonicalize_name(name)] = None if value == NO_LIMIT else read_exclude_newer(value)
+    return limits
+
+
+def _exclude_newer_package(
+    options: LockOptions, config: Config, previous: Lock | None
+) -> tuple[tuple[NormalizedName, datetime | None], ...]:
+    limits = _package_limits(options, config)
     locked = _locked_limits(previous) if previous is not None else {}
     now = options.context.now
     return tuple(

@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from deep_lock.errors import UsageError
-from deep_lock.fleet.journal import Journal, Known, Run, read_journal
-from deep_lock.fleet.records import JOURNAL, RepositoryResult
+from deep_lock.fleet.journal import Journal, Known, Run, read_journal, read_pages
+from deep_lock.fleet.page_lists import page_list
+from deep_lock.fleet.records import JOURNAL, RepositoryResult, Result
 from deep_lock.fleet.task import digest_of
 
 RUN = Run(now=datetime(2026, 11, 30, tzinfo=UTC), configuration="c")
@@ -50,6 +52,23 @@ def test_a_line_of_another_version_is_named(tmp_path: Path) -> None:
     (tmp_path / JOURNAL).write_bytes(b'{"kind":"run","later":1}\n')
     with pytest.raises(UsageError, match=r"fleet\.jsonl, line 1: is not a line of a journal"):
         read_journal(tmp_path)
+
+
+def test_lists_of_pages_are_read_by_their_digest_and_removed_with_their_results(tmp_path: Path) -> None:
+    text, other = page_list({"https://index.example/simple/a/": "ab", "https://index.example/simple/b/": ""}), "cd x\n"
+    project = Result(repository="a", commit="c", project=".", action="lock", status="changed", pages=digest_of(text))
+    result = replace(_result("a"), projects=(project,))
+    with Journal(tmp_path) as journal:
+        journal.begin(RUN, [])
+        journal.add(result, {}, {digest_of(text): text, digest_of(other): other, "0" * 64: "has another digest"})
+    read = read_pages(tmp_path, digest_of(text))
+    assert read == {"https://index.example/simple/a/": "ab", "https://index.example/simple/b/": ""}
+    assert read_pages(tmp_path, digest_of(other)) == {"x": "cd"}
+    (tmp_path / "x.txt").write_bytes(text.encode())
+    assert read_pages(tmp_path, "../x") is read_pages(tmp_path, "0" * 64) is None
+    with Journal(tmp_path) as journal:
+        journal.begin(RUN, [result])
+    assert [path.stem for path in (tmp_path / "pages").iterdir()] == [digest_of(text)]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs flock")

@@ -1,6 +1,6 @@
 """Which repositories must run, and why. The refs are full commit ids: nothing is looked up."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from deep_lock.config.options import RunContext
 from deep_lock.fleet.plan import configuration_digest, is_of, make_plan, selection_digest
 from deep_lock.fleet.records import Action, Repository, RepositoryResult, Result, TaskOptions
 
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
 REPOSITORY = Repository(name="app", url="https://git.example/app", ref="a" * 40, projects=("api",))
 
 
@@ -21,15 +22,23 @@ def _reason(action: Action, repository: Repository = REPOSITORY) -> str:
         url=REPOSITORY.url,
         ref=REPOSITORY.ref,
         commit="a" * 40,
-        configuration=configuration_digest(options),
+        configuration=configuration_digest(options, NOW.date()),
         selection=selection_digest(REPOSITORY),
         status="done",
         projects=(row,),
     )
-    context = RunContext(cache_folder=Path("cache"), now=datetime(2026, 11, 30, tzinfo=UTC))
-    (planned,) = make_plan((repository,), options, {"app": known}, context).rows
+    context = RunContext(cache_folder=Path("cache"), now=NOW)
+    (planned,) = make_plan((repository,), options, {"app": known}, context, lambda _: None).rows
     assert is_of(known, repository) == (repository == REPOSITORY)
     return planned.reason if planned.known is None else ""
+
+
+def test_the_pythons_that_are_locked_by_default_are_of_the_configuration() -> None:
+    options = TaskOptions()
+    before, last, after = (
+        configuration_digest(options, day) for day in (date(2026, 10, 30), date(2026, 10, 31), date(2026, 11, 1))
+    )
+    assert before == last != after  # the last day of Python 3.10
 
 
 def test_a_lock_that_fits_does_not_run_again_and_a_check_does() -> None:

@@ -37,7 +37,7 @@ HELP = """\
 Lock, check or audit the projects of many git repositories, on this machine or on a cluster.
 
 A repository whose result cannot have changed does not run: it has the same commit, the options are the same, and the lock fitted
-its inputs. Work is done in checkouts of its own. Nothing is written to a repository unless --deliver names how.
+its inputs, or the pages of indexes that it read are the same. Work is done in checkouts of its own. Nothing is written to a repository unless --deliver names how.
 
 \b
   deep-lock fleet plan -f repos.toml                 what would run, and why
@@ -331,6 +331,7 @@ def _plan_json(made: plan.Plan) -> Safe:
             "commit": row.commit,
             "runs": row.known is None,
             "reason": row.reason,
+            "newer": row.newer,
         }
         for row in made.rows
     ]
