@@ -237,6 +237,10 @@ class ArchiveAmbiguous(ArchiveError):
     """Two readers could see different contents."""
 
 
+class OutsideCheckout(SafetyError):
+    """A checkout of a fleet leads to files of this machine that are not its own."""
+
+
 class MachineFault(DeepLockError):
     """This machine lacks what a run needs, or its disk fails. Says nothing about a package or a file. A retry may help."""
 

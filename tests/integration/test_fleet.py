@@ -88,11 +88,14 @@ def statuses(document: dict[str, Any]) -> dict[str, list[str]]:
 def test_all_repositories_are_locked_and_what_cannot_have_changed_is_skipped(fleet: Fleet, tmp_path: Path) -> None:
     made = fleet.made
     code, first, _ = fleet.run("lock")
-    assert code == 2  # the worst: files that are no TOML
+    assert code == 4  # the worst: a link that leads out of the repository
     found = statuses(first)
     assert set(found) == set(made.names)
     assert all(set(found[name]) == {"changed"} for name in (*made.good, *made.workspaces))
-    assert all(found[name] == ["failed"] for name in (*made.broken, *made.hostile))
+    path, link = made.hostile
+    assert all(found[name] == ["failed"] for name in (*made.broken, path))
+    refused = next(own for own in first["repositories"] if own["repository"] == link)
+    assert (refused["status"], refused["code"], refused["projects"]) == ("failed", "outside-checkout", [])
     assert [row["project"] for row in first["repositories"][made.good.index("app0003")]["projects"]] == ["api", "web"]
     assert set(Counter(fleet.server.asked()).values()) == {1}
     assert sorted(own["repository"] for own in fleet.journal()) == sorted(made.names)
