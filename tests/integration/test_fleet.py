@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from deep_lock.builds.sandbox import sandbox
 from deep_lock.cli.main import run
 from tests.support import schemas
-from tests.support.fleet_cluster import cluster, make_certificates
+from tests.support.fleet_cluster import cluster, make_certificates, worker
 from tests.support.fleet_repositories import Made, add_file, make_fleet, releases, write_list
 from tests.support.scenario_server import ScenarioServer
+from tests.support.scenarios import MINOR
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="there are no locks across processes without flock")
 WORKER = "-m deep_lock --no-progress -q fleet worker"
@@ -201,6 +203,69 @@ def test_a_scheduler_needs_certificates_of_both_sides(fleet: Fleet, tmp_path: Pa
         code, document, error = fleet.run("check", "--only", "app0000", "--scheduler", address, *wrong)
         assert (code, document["schema"]) == (3, "deep-lock/error")
         assert "no connection" in error
+
+
+HOOKS = f"""\
+[project]
+name = "hooks"
+version = "1"
+dependencies = ["dynamic"]
+[tool.deep-lock]
+python-versions = ["{MINOR}"]
+platforms = ["host"]
+"""
+DYNAMIC = """\
+import os
+def get_requires_for_build_wheel(config_settings=None):
+    return []
+def prepare_metadata_for_build_wheel(folder, config_settings=None):
+    os.mkdir(os.path.join(folder, "dynamic-1.0.dist-info"))
+    with open(os.path.join(folder, "dynamic-1.0.dist-info", "METADATA"), "w") as file:
+        file.write("Metadata-Version: 2.1\\nName: dynamic\\nVersion: 1.0\\nRequires-Dist: lib29\\n")
+    return "dynamic-1.0.dist-info"
+"""
+
+
+@posix_only
+def test_hooks_run_on_a_worker_with_the_sandbox_and_a_run_that_lost_it_is_resumed(fleet: Fleet, tmp_path: Path) -> None:
+    if sandbox.probe().level != "strong":
+        pytest.skip("no strong sandbox on this machine")
+    own = {
+        "wheels": [],
+        "sdist": True,
+        "build": [],
+        "backend": "own",
+        "backend-path": ["."],
+        "dynamic": ["Requires-Dist"],
+    }
+    fleet.server.hold({**releases(), "dynamic 1.0": {**own, "tree": {"own.py": DYNAMIC}}})
+    add_file(fleet.made, "hooks", "pyproject.toml", HOOKS)
+    more = tmp_path / "more.txt"
+    more.write_text((fleet.made.folder / "hooks").as_uri(), encoding="utf-8")
+    with cluster(tmp_path, os.environ, workers=0, resources="") as (address, tls):
+        options = ("--scheduler", address, *_tls_options(tls), "--only", "hooks", "--only", "app000[0-2]")
+        arguments = [*fleet.arguments("lock"), "-f", str(more), *options]
+        with worker(tmp_path, os.environ, 0, "sandbox=1") as first:
+            command = [sys.executable, "-m", "deep_lock", *arguments, "--worker-wait", "1"]
+            ran = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+            assert ran.stderr is not None
+            assert ran.stderr.readline().startswith("[1/4] ")
+            first.kill()
+            error = ran.communicate(timeout=60)[1]
+        assert "the scheduler has had no worker for 1 s" in error
+        assert "--resume" in error
+        assert ran.returncode == 3
+        before = len(fleet.journal())
+        assert 1 <= before < 4
+        with worker(tmp_path, os.environ, 1, "sandbox=1"):
+            assert run([*arguments, "--resume"]) == 0
+    assert Counter(own["repository"] for own in fleet.journal()) == dict.fromkeys(
+        ["app0000", "app0001", "app0002", "hooks"], 1
+    )
+    (made,) = [own for own in fleet.journal() if own["repository"] == "hooks"]
+    locked = (fleet.folder / "state" / "locks" / f"{made['projects'][0]['lock-sha256']}.lock").read_text()
+    assert 'evidence = "' in locked
+    assert 'name = "lib29"' in locked
 
 
 def _tls_options(folder: Path) -> tuple[str, ...]:

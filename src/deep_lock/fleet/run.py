@@ -34,8 +34,6 @@ TRY_AGAIN = 3
 """The exit code after which a task is tried again."""
 BACK_OFF_SECONDS = (5.0, 25.0, 125.0)
 POLL_SECONDS = 1.0
-WITHOUT_WORKERS_SECONDS = 60.0
-"""So long a run waits for a new worker when the last one is gone."""
 
 
 class FleetOptions(Struct, frozen=True, kw_only=True):
@@ -56,6 +54,8 @@ class FleetOptions(Struct, frozen=True, kw_only=True):
     """Wall clock of one repository."""
     memory: int = 4 * 1024**3
     back_off: tuple[float, ...] = BACK_OFF_SECONDS
+    worker_wait: float = 60.0
+    """Seconds that a run waits for a new worker when the last one is gone."""
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -140,7 +140,7 @@ def run_fleet(
     ran = 0
     if tasks:
         with open_engine(options.engine) as engine:
-            for made in _run_tasks(tasks, engine, options.back_off):
+            for made in _run_tasks(tasks, engine, options.back_off, options.worker_wait):
                 own = replace(made.result, configuration=plan.configuration, finished=clock())
                 journal.add(own, made.locks)
                 results[own.repository] = own
@@ -168,7 +168,9 @@ def _resumed(known: Known, plan: Plan, options: FleetOptions) -> Run:
     return known.run
 
 
-def _run_tasks(tasks: tuple[Task, ...], engine: Engine, back_off: tuple[float, ...]) -> Iterator[TaskResult]:
+def _run_tasks(
+    tasks: tuple[Task, ...], engine: Engine, back_off: tuple[float, ...], worker_wait: float
+) -> Iterator[TaskResult]:
     """Yield the final result of each task. Raises NetworkError where the scheduler, or each of its workers, is lost."""
     order = count()
     waiting = [(0.0, next(order), _Tried(task=task)) for task in tasks]
@@ -188,9 +190,9 @@ def _run_tasks(tasks: tuple[Task, ...], engine: Engine, back_off: tuple[float, .
         ended, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
         if ended or engine.has_workers():
             had_workers = time.monotonic()
-        elif time.monotonic() - had_workers > WITHOUT_WORKERS_SECONDS:
+        elif time.monotonic() - had_workers > worker_wait:
             raise NetworkError(
-                f"the scheduler has had no worker for {WITHOUT_WORKERS_SECONDS:.0f} s",
+                f"the scheduler has had no worker for {worker_wait:.0f} s",
                 hint="start workers; the same command with --resume goes on",
             )
         for future in ended:
