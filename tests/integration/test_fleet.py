@@ -137,6 +137,41 @@ def test_a_run_is_resumed(fleet: Fleet) -> None:
     assert set(Counter(fleet.server.asked()).values()) == {1}
 
 
+def test_a_run_is_resumed_with_a_list_that_was_edited(fleet: Fleet, tmp_path: Path) -> None:
+    listed = tmp_path / "edited.toml"
+    arguments = ["fleet", "lock", "-f", str(listed), "--state", str(fleet.folder / "state"), "--workers", "1"]
+
+    def write(**rows: str) -> None:
+        text = "".join(
+            f'[[repositories]]\nname = "{name}"\npath = "{(fleet.made.folder / name).as_posix()}"\n{more}\n'
+            for name, more in rows.items()
+        )
+        listed.write_text(text, encoding="utf-8")
+
+    def resume(*options: str) -> tuple[int, list[str], str]:
+        before = len(fleet.journal())
+        code = run([*arguments, "--resume", *options])
+        return code, [own["repository"] for own in fleet.journal()[before:]], fleet.capfd.readouterr().err
+
+    write(app0000="", app0001="", app0002="", app0003="", app0004="")
+    assert run([*arguments, "--limit", "4"]) == 0
+    assert [own["repository"] for own in fleet.journal()] == ["app0000", "app0001", "app0002", "app0003"]
+    code, ran, error = resume("-U")
+    assert (code, ran) == (2, [])
+    assert "the run to resume had other options" in error
+    # app0001 is removed, app0005 is added, app0003 has other patterns, and app0004 was left
+    write(app0000="", app0002="", app0003='projects = ["api"]', app0004="", app0005="")
+    assert resume()[:2] == (0, ["app0003", "app0004", "app0005"])
+    assert [row["project"] for row in fleet.journal()[4]["projects"]] == ["api"]
+    assert set(Counter(fleet.server.asked()).values()) == {1}
+    code, ran, error = resume()
+    assert (code, ran) == (0, [])
+    assert "0 repositories ran, 5 did not have to" in error
+    # the next run forgets the repository that was removed
+    assert run(arguments) == 0
+    assert {own["repository"] for own in fleet.journal()} == {"app0000", "app0002", "app0003", "app0004", "app0005"}
+
+
 def test_three_kills_set_a_repository_aside(fleet: Fleet) -> None:
     code, document, _ = fleet.run("lock", "--only", "app0000", "--memory", "32")
     own = document["repositories"][0]
