@@ -252,6 +252,10 @@ class BuildUnfinished(DeepLockError):
     exit_code = 3
 
 
+class OutsideCheckout(SafetyError):
+    """A checkout of a fleet leads to files of this machine that are not its own."""
+
+
 class MachineFault(DeepLockError):
     """This machine lacks what a run needs, or its disk fails. Says nothing about a package or a file. A retry may help."""
 

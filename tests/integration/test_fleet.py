@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
+from deep_lock.builds.sandbox import sandbox
 from deep_lock.cli.main import run
 from tests.support import schemas
-from tests.support.fleet_cluster import cluster, descendants, make_certificates
+from tests.support.fleet_cluster import cluster, descendants, make_certificates, worker
 from tests.support.fleet_repositories import Made, add_file, make_fleet, releases, write_list
 from tests.support.scenario_server import ScenarioServer
+from tests.support.scenarios import MINOR
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="there are no locks across processes without flock")
 WORKER = "-m deep_lock --no-progress -q fleet worker"
@@ -89,11 +91,14 @@ def statuses(document: dict[str, Any]) -> dict[str, list[str]]:
 def test_all_repositories_are_locked_and_what_cannot_have_changed_is_skipped(fleet: Fleet, tmp_path: Path) -> None:
     made = fleet.made
     code, first, _ = fleet.run("lock")
-    assert code == 2  # the worst: files that are no TOML
+    assert code == 4  # the worst: a link that leads out of the repository
     found = statuses(first)
     assert set(found) == set(made.names)
     assert all(set(found[name]) == {"changed"} for name in (*made.good, *made.workspaces))
-    assert all(found[name] == ["failed"] for name in (*made.broken, *made.hostile))
+    path, link = made.hostile
+    assert all(found[name] == ["failed"] for name in (*made.broken, path))
+    refused = next(own for own in first["repositories"] if own["repository"] == link)
+    assert (refused["status"], refused["code"], refused["projects"]) == ("failed", "outside-checkout", [])
     assert [row["project"] for row in first["repositories"][made.good.index("app0003")]["projects"]] == ["api", "web"]
     assert set(Counter(fleet.server.asked()).values()) == {1}
     assert sorted(own["repository"] for own in fleet.journal()) == sorted(made.names)
@@ -131,6 +136,41 @@ def test_a_run_is_resumed(fleet: Fleet) -> None:
     assert (code, second["ran"], second["now"]) == (0, 2, first["now"])
     assert Counter(own["repository"] for own in fleet.journal()) == dict.fromkeys(fleet.made.good[:4], 1)
     assert set(Counter(fleet.server.asked()).values()) == {1}
+
+
+def test_a_run_is_resumed_with_a_list_that_was_edited(fleet: Fleet, tmp_path: Path) -> None:
+    listed = tmp_path / "edited.toml"
+    arguments = ["fleet", "lock", "-f", str(listed), "--state", str(fleet.folder / "state"), "--workers", "1"]
+
+    def write(**rows: str) -> None:
+        text = "".join(
+            f'[[repositories]]\nname = "{name}"\npath = "{(fleet.made.folder / name).as_posix()}"\n{more}\n'
+            for name, more in rows.items()
+        )
+        listed.write_text(text, encoding="utf-8")
+
+    def resume(*options: str) -> tuple[int, list[str], str]:
+        before = len(fleet.journal())
+        code = run([*arguments, "--resume", *options])
+        return code, [own["repository"] for own in fleet.journal()[before:]], fleet.capfd.readouterr().err
+
+    write(app0000="", app0001="", app0002="", app0003="", app0004="")
+    assert run([*arguments, "--limit", "4"]) == 0
+    assert [own["repository"] for own in fleet.journal()] == ["app0000", "app0001", "app0002", "app0003"]
+    code, ran, error = resume("-U")
+    assert (code, ran) == (2, [])
+    assert "the run to resume had other options" in error
+    # app0001 is removed, app0005 is added, app0003 has other patterns, and app0004 was left
+    write(app0000="", app0002="", app0003='projects = ["api"]', app0004="", app0005="")
+    assert resume()[:2] == (0, ["app0003", "app0004", "app0005"])
+    assert [row["project"] for row in fleet.journal()[4]["projects"]] == ["api"]
+    assert set(Counter(fleet.server.asked()).values()) == {1}
+    code, ran, error = resume()
+    assert (code, ran) == (0, [])
+    assert "0 repositories ran, 5 did not have to" in error
+    # the next run forgets the repository that was removed
+    assert run(arguments) == 0
+    assert {own["repository"] for own in fleet.journal()} == {"app0000", "app0002", "app0003", "app0004", "app0005"}
 
 
 def test_three_kills_set_a_repository_aside(fleet: Fleet) -> None:
@@ -193,6 +233,69 @@ def test_a_scheduler_needs_certificates_of_both_sides(fleet: Fleet, tmp_path: Pa
         code, document, error = fleet.run("check", "--only", "app0000", "--scheduler", address, *wrong)
         assert (code, document["schema"]) == (3, "deep-lock/error")
         assert "no connection" in error
+
+
+HOOKS = f"""\
+[project]
+name = "hooks"
+version = "1"
+dependencies = ["dynamic"]
+[tool.deep-lock]
+python-versions = ["{MINOR}"]
+platforms = ["host"]
+"""
+DYNAMIC = """\
+import os
+def get_requires_for_build_wheel(config_settings=None):
+    return []
+def prepare_metadata_for_build_wheel(folder, config_settings=None):
+    os.mkdir(os.path.join(folder, "dynamic-1.0.dist-info"))
+    with open(os.path.join(folder, "dynamic-1.0.dist-info", "METADATA"), "w") as file:
+        file.write("Metadata-Version: 2.1\\nName: dynamic\\nVersion: 1.0\\nRequires-Dist: lib29\\n")
+    return "dynamic-1.0.dist-info"
+"""
+
+
+@posix_only
+def test_hooks_run_on_a_worker_with_the_sandbox_and_a_run_that_lost_it_is_resumed(fleet: Fleet, tmp_path: Path) -> None:
+    if sandbox.probe().level != "strong":
+        pytest.skip("no strong sandbox on this machine")
+    own = {
+        "wheels": [],
+        "sdist": True,
+        "build": [],
+        "backend": "own",
+        "backend-path": ["."],
+        "dynamic": ["Requires-Dist"],
+    }
+    fleet.server.hold({**releases(), "dynamic 1.0": {**own, "tree": {"own.py": DYNAMIC}}})
+    add_file(fleet.made, "hooks", "pyproject.toml", HOOKS)
+    more = tmp_path / "more.txt"
+    more.write_text((fleet.made.folder / "hooks").as_uri(), encoding="utf-8")
+    with cluster(tmp_path, os.environ, workers=0, resources="") as (address, tls):
+        options = ("--scheduler", address, *_tls_options(tls), "--only", "hooks", "--only", "app000[0-2]")
+        arguments = [*fleet.arguments("lock"), "-f", str(more), *options]
+        with worker(tmp_path, os.environ, 0, "sandbox=1") as first:
+            command = [sys.executable, "-m", "deep_lock", *arguments, "--worker-wait", "1"]
+            ran = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+            assert ran.stderr is not None
+            assert ran.stderr.readline().startswith("[1/4] ")
+            first.kill()
+            error = ran.communicate(timeout=60)[1]
+        assert "the scheduler has had no worker for 1 s" in error
+        assert "--resume" in error
+        assert ran.returncode == 3
+        before = len(fleet.journal())
+        assert 1 <= before < 4
+        with worker(tmp_path, os.environ, 1, "sandbox=1"):
+            assert run([*arguments, "--resume"]) == 0
+    assert Counter(own["repository"] for own in fleet.journal()) == dict.fromkeys(
+        ["app0000", "app0001", "app0002", "hooks"], 1
+    )
+    (made,) = [own for own in fleet.journal() if own["repository"] == "hooks"]
+    locked = (fleet.folder / "state" / "locks" / f"{made['projects'][0]['lock-sha256']}.lock").read_text()
+    assert 'evidence = "' in locked
+    assert 'name = "lib29"' in locked
 
 
 def _tls_options(folder: Path) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """`deep-lock fleet lock --deliver`, through the front door: from a new release to the branch of a pull request."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,12 @@ import pytest
 
 from deep_lock.cli.main import run
 from tests.support.scenarios import LINUX, bench, git
+
+SECOND = """\
+import subprocess, sys
+ran = subprocess.run([{!r}, "-m", "deep_lock", "fleet", "lock", *{!r}], capture_output=True, text=True)
+sys.exit(ran.stderr.splitlines()[0] if ran.returncode == 2 else "the second run was not refused")
+"""
 
 
 def test_new_locks_become_branches_once(
@@ -47,6 +54,15 @@ def test_new_locks_become_branches_once(
         assert (again["status"], again["commit"]) == ("exists", "")
         (failed,) = lock("--deliver", "command", "--deliver-command", "no-such-program", ends=3)
         assert (failed["status"], "no such program" in failed["reason"]) == ("failed", True)
+        # while a delivery runs, another run with the state folder is refused
+        second = tmp_path / "second.py"
+        second.write_text(
+            SECOND.format(sys.executable, ["-f", str(fleet), "--state", str(tmp_path / "state")]), "utf-8"
+        )
+        command = f"{sys.executable} {second}"
+        (refused,) = lock("--deliver", "command", "--deliver-command", command, ends=3)
+        assert (refused["status"], refused["mode"]) == ("failed", "command")
+        assert "another run of the fleet has this folder" in refused["reason"]
         # the branch is merged: the lock is up to date, and nothing is to be delivered
         git(work, "fetch", "--quiet", str(remote), pushed["branch"])
         git(work, "merge", "--quiet", "--ff-only", "FETCH_HEAD")

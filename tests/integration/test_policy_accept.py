@@ -1,6 +1,7 @@
 """`deep-lock policy --accept`: the exception is written to the policy, with its style kept, and the finding is a note."""
 
 import difflib
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from deep_lock.config.policy import read_policy_file
 from deep_lock.lockfile.writer import to_text
 from deep_lock.models.lock import LockedPackage
 from deep_lock.project.pyproject import read_pyproject
+from tests.support import schemas
 from tests.support.lock_strategies import package, small_lock
 
 TODAY = datetime.now(UTC).date()
@@ -127,6 +129,12 @@ def test_the_same_id_again_changes_the_date_alone(folder: Folder) -> None:
     code, _, said = folder.accept(until=until)
     assert code == 0
     assert f"is accepted until {until} (until now: {LATER})" in said
+    code, out, _ = folder.accept(ID, "--format", "json")
+    document = json.loads(out)
+    schemas.check(document)
+    assert (code, document["schema"], document["id"]) == (0, "deep-lock/policy-exception", ID)
+    assert (document["until"], document["was-until"]) == (LATER, until)
+    folder.accept(until=until)
     assert changed_lines(before, folder.read()) == [f"- until = {LATER}", f"+ until = {until}"]
 
 

@@ -33,11 +33,13 @@ def make_certificates(folder: Path) -> tuple[str, ...]:
     (folder / "key.pem").write_bytes(
         key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
-    return tuple(
-        part
-        for option, file in (("--tls-ca", "ca"), ("--tls-cert", "cert"), ("--tls-key", "key"))
-        for part in (f"{option}{'-file' if option == '--tls-ca' else ''}", str(folder / f"{file}.pem"))
-    )
+    return _tls_options(folder)
+
+
+def _tls_options(folder: Path) -> tuple[str, ...]:
+    """Return the options of Dask that name the certificates."""
+    names = {"--tls-ca-file": "ca", "--tls-cert": "cert", "--tls-key": "key"}
+    return tuple(part for option, name in names.items() for part in (option, str(folder / f"{name}.pem")))
 
 
 def _signed(
@@ -91,34 +93,37 @@ def cluster(
             environ,
             folder / "scheduler.log",
         )
-        every = [(resources, environ)] * workers
-        every += [(other, {**environ, "DEEP_LOCK_CACHE_DIR": str(folder / "other-cache")})] if other else []
-        for number, (has, variables) in enumerate(every):
-            own = [
-                "worker",
-                "--nworkers",
-                "1",
-                "--nthreads",
-                "1",
-                "--no-dashboard",
-                "--dashboard-address",
-                "127.0.0.1:0",
-                "--no-nanny",
-                "--host",
-                "127.0.0.1",
-                "--protocol",
-                "tls",
-            ]
-            own += ["--resources", has] if has else []
-            _start(ends, [*own, *common], variables, folder / f"worker{number}.log")
-        yield _address(file, folder, len(every)), folder / "tls"
+        for number in range(workers):
+            ends.enter_context(worker(folder, environ, number, resources))
+        if other:
+            variables = {**environ, "DEEP_LOCK_CACHE_DIR": str(folder / "other-cache")}
+            ends.enter_context(worker(folder, variables, workers, other))
+        yield _address(file, folder), folder / "tls"
 
 
-def _start(ends: ExitStack, arguments: list[str], environ: Mapping[str, str], log: Path) -> None:
+@contextmanager
+def worker(
+    folder: Path, environ: Mapping[str, str], number: int, resources: str
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a worker of the scheduler in the folder of `cluster`, until the end of the block or a kill; yield its process when it is known there."""
+    tls = folder / "tls"
+    arguments = ["worker", "--nworkers", "1", "--nthreads", "1", "--no-dashboard", "--no-nanny", "--host", "127.0.0.1"]
+    arguments += ["--dashboard-address", "127.0.0.1:0"]
+    arguments += ["--protocol", "tls", "--scheduler-file", str(folder / "scheduler.json"), *_tls_options(tls)]
+    arguments += ["--resources", resources] if resources else []
+    with ExitStack() as ends:
+        log = folder / f"worker{number}.log"
+        process = _start(ends, arguments, environ, log)
+        _await_registered(log)
+        yield process
+
+
+def _start(ends: ExitStack, arguments: list[str], environ: Mapping[str, str], log: Path) -> "subprocess.Popen[bytes]":
     output = ends.enter_context(log.open("wb"))
     process = subprocess.Popen([*DASK, *arguments], env=dict(environ), stdout=output, stderr=output)
     ends.callback(process.wait, WAIT_SECONDS)
     ends.callback(process.terminate)
+    return process
 
 
 def descendants(pid: int, command: str) -> list[int]:
@@ -132,11 +137,19 @@ def descendants(pid: int, command: str) -> list[int]:
     return [int(own) for own, _, args in rows if int(own) in found and command in args]
 
 
-def _address(file: Path, folder: Path, workers: int) -> str:
+def _address(file: Path, folder: Path) -> str:
     end = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < end:
-        logs = [(folder / f"worker{number}.log").read_bytes() for number in range(workers)]
-        if file.exists() and all(b"Registered to" in log for log in logs):
+        if file.exists() and file.stat().st_size:
             return str(json.loads(file.read_text(encoding="utf-8"))["address"])
         time.sleep(0.1)
     raise TimeoutError((folder / "scheduler.log").read_text(encoding="utf-8"))
+
+
+def _await_registered(log: Path) -> None:
+    end = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < end:
+        if b"Registered to" in log.read_bytes():
+            return
+        time.sleep(0.1)
+    raise TimeoutError(log.read_text(encoding="utf-8"))

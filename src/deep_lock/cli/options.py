@@ -328,6 +328,7 @@ MAX_AGE = option(
     help="Exit with 3 if the newest record of a database, or its download, is older.",
     default_text="P7D",
 )
+SERVICE = option("--service", metavar="URL", default="", help="A service with an OSV API: its address before /v1/.")
 DATABASES = (
     option(
         "--database",

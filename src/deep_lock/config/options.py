@@ -156,6 +156,8 @@ class RunContext(Struct, frozen=True, kw_only=True):
     """Aware, UTC."""
     environ: Mapping[str, str] = field(default_factory=dict)
     home: Path | None = None
+    checkout: Path | None = None
+    """The checkout of a repository whose authors are not the user: what is in it names no other files of this machine."""
 
 
 class LockOptions(Struct, frozen=True, kw_only=True):

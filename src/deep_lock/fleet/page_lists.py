@@ -91,7 +91,7 @@ def _settings(bases: Collection[str], options: NetworkOptions, context: RunConte
         indexes=IndexSettings(sources=tuple(sources), now=context.now.timestamp()),
         conditional={},
         urls=urls,
-        client_certs=client_certs_of(urls, options, Config(source=""), context.cache_folder),
+        client_certs=client_certs_of(urls, options, Config(source=""), context.cache_folder, context),
         options=replace(options, remote_cache=None),  # it has no pages
     )
 

@@ -322,7 +322,7 @@ def _audited(connection: sqlite3.Connection, wanted: str) -> list[Use]:
     if connection.execute("SELECT 1 FROM project WHERE action = 'audit' LIMIT 1").fetchone() is None:
         raise UsageError(
             "no project of the fleet was audited",
-            hint="name a database of advisories with --database, or run deep-lock fleet audit",
+            hint="name advisories with --database or --service, or run deep-lock fleet audit",
         )
     rows = connection.execute(
         "SELECT project.repository, path, lock_path, project.commit_id, findings, project.commit_id != repository.commit_id FROM project"

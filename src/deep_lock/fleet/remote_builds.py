@@ -30,7 +30,7 @@ from deep_lock.fleet.retries import (
     BACK_OFF_SECONDS,
     POLL_SECONDS,
     TRY_AGAIN,
-    WITHOUT_WORKERS_SECONDS,
+    WORKER_WAIT_SECONDS,
     no_workers,
     pause,
     result_of,
@@ -177,8 +177,8 @@ class _Builds:
                 raise BuildUnfinished("the run ends before this build")
             if self._engine.has_workers():
                 had_workers = time.monotonic()
-            elif time.monotonic() - had_workers > WITHOUT_WORKERS_SECONDS:
-                raise no_workers(again=AGAIN)
+            elif time.monotonic() - had_workers > WORKER_WAIT_SECONDS:
+                raise no_workers(WORKER_WAIT_SECONDS, again=AGAIN)
         return _decoded(result_of(future, again=AGAIN))
 
     def _report(self, result: BuildResult) -> None:

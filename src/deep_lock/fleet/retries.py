@@ -13,7 +13,7 @@ TRY_AGAIN = 3
 """The exit code after which a task is tried again."""
 BACK_OFF_SECONDS = (5.0, 25.0, 125.0)
 POLL_SECONDS = 1.0
-WITHOUT_WORKERS_SECONDS = 60.0
+WORKER_WAIT_SECONDS = 60.0
 """So long a run waits for a new worker when the last one is gone."""
 
 
@@ -30,11 +30,9 @@ def result_of(future: "Future[Done]", *, again: str) -> Done | str:
         return error.message if isinstance(error, DeepLockError) else type(error).__name__
 
 
-def no_workers(*, again: str) -> NetworkError:
+def no_workers(seconds: float, *, again: str) -> NetworkError:
     """Return the error of a run that has waited for workers. ``again`` says how the run goes on."""
-    return NetworkError(
-        f"the scheduler has had no worker for {WITHOUT_WORKERS_SECONDS:.0f} s", hint=f"start workers; {again}"
-    )
+    return NetworkError(f"the scheduler has had no worker for {seconds:.0f} s", hint=f"start workers; {again}")
 
 
 def pause(

@@ -28,7 +28,7 @@ from deep_lock.fleet.retries import (
     BACK_OFF_SECONDS,
     POLL_SECONDS,
     TRY_AGAIN,
-    WITHOUT_WORKERS_SECONDS,
+    WORKER_WAIT_SECONDS,
     no_workers,
     pause,
     result_of,
@@ -57,6 +57,8 @@ class FleetOptions(Struct, frozen=True, kw_only=True):
     """Wall clock of one repository."""
     memory: int = 4 * 1024**3
     back_off: tuple[float, ...] = BACK_OFF_SECONDS
+    worker_wait: float = WORKER_WAIT_SECONDS
+    """Seconds that a run waits for a new worker when the last one is gone."""
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -148,7 +150,7 @@ def run_fleet(
     ran = 0
     if tasks:
         with open_engine(options.engine) as engine:
-            for made in _run_tasks(tasks, engine, options.back_off):
+            for made in _run_tasks(tasks, engine, options.back_off, options.worker_wait):
                 last = known.results.get(made.result.repository)
                 own = replace(
                     made.result, configuration=plan.configuration, finished=clock(), known=_known(made.result, last)
@@ -187,7 +189,9 @@ def _resumed(known: Known, plan: Plan, options: FleetOptions) -> Run:
     return known.run
 
 
-def _run_tasks(tasks: tuple[Task, ...], engine: Engine, back_off: tuple[float, ...]) -> Iterator[TaskResult]:
+def _run_tasks(
+    tasks: tuple[Task, ...], engine: Engine, back_off: tuple[float, ...], worker_wait: float
+) -> Iterator[TaskResult]:
     """Yield the final result of each task. Raises NetworkError where the scheduler, or each of its workers, is lost."""
     order = count()
     waiting = [(0.0, next(order), _Tried(task=task)) for task in tasks]
@@ -207,8 +211,8 @@ def _run_tasks(tasks: tuple[Task, ...], engine: Engine, back_off: tuple[float, .
         ended, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
         if ended or engine.has_workers():
             had_workers = time.monotonic()
-        elif time.monotonic() - had_workers > WITHOUT_WORKERS_SECONDS:
-            raise no_workers(again=AGAIN)
+        elif time.monotonic() - had_workers > worker_wait:
+            raise no_workers(worker_wait, again=AGAIN)
         for future in ended:
             tried = running.pop(future)
             made = _ended(future, tried)

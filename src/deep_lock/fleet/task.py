@@ -4,7 +4,6 @@
 """
 
 import fnmatch
-import os
 import time
 import traceback
 from hashlib import sha256
@@ -29,7 +28,7 @@ from deep_lock.locking.read_inputs import at_workspace_root, lock_path
 from deep_lock.models.lock import LOCK_NAME, Lock
 from deep_lock.network import git
 from deep_lock.operations import audit
-from deep_lock.project import discovery, folder_config
+from deep_lock.project import checkout, discovery, folder_config
 from deep_lock.project.files import MAX_LOCK_BYTES, read_bytes
 from deep_lock.reports import audit as audit_report
 from deep_lock.reports import diff as diff_report
@@ -106,6 +105,8 @@ def run_task(task: Task, context: RunContext) -> TaskResult:
             url, ref = task.repository.url, task.repository.ref
             commit = commit or repositories.commit_of(url, ref)
             tree = repositories.checkout(url, commit, ref, folder / TREE)
+            checkout.refuse_links(tree, task.repository.exclude, task.repository.name)
+            context = replace(context, checkout=tree)
             work = _Work(tree=tree, task=task, commit=commit, context=context, locks=locks, pages=pages)
             for project in _projects(tree, task, context):
                 rows.append(_result(work, project))  # noqa: PERF401 - a fault keeps those before it
@@ -232,14 +233,13 @@ def _result(work: _Work, project: discovery.FoundProject) -> Result:
 
 
 def _text_of_lock(path: Path, tree: Path) -> str:
-    """Return the text of the lock in the commit; "" where there is none. The file is one of the commit, and no link to another one.
+    """Return the text of the lock in the commit; "" where there is none. It is no link, since no link is delivered.
 
-    Raises LockInvalid and LimitExceeded.
+    Raises LockInvalid, LimitExceeded and OutsideCheckout.
     """
-    if path.is_symlink() or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(tree)):
-        raise LockInvalid(
-            f"{path}: is a link, or not in the repository: it is not read", hint="replace it by the file itself"
-        )
+    checkout.require_inside(path, tree, "its lock")
+    if path.is_symlink():
+        raise LockInvalid(f"{path}: is a link: it is not read", hint="replace it by the file itself")
     if not is_there(path):
         return ""
     return read_bytes(path, LockInvalid, MAX_LOCK_BYTES).decode("utf-8", errors="replace")

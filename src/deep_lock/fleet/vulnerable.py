@@ -1,4 +1,4 @@
-"""Which releases of a fleet an advisory affects, by databases of advisories instead of the last audit."""
+"""Which releases of a fleet an advisory affects, by databases or a service instead of the last audit."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

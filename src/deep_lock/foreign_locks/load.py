@@ -15,6 +15,7 @@ from deep_lock.files import is_there
 from deep_lock.foreign_locks import detect
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.models.foreign_lock import ForeignLock
+from deep_lock.project.checkout import require_inside
 from deep_lock.project.files import MAX_LOCK_BYTES, opener_of, read_text, shown_path
 from deep_lock.project.project import Project
 from deep_lock.project.workspace import WorkspaceMember
@@ -32,8 +33,9 @@ def foreign_path(inputs: InputOptions, config: Config) -> Path | None:
     return inputs.folder / config.from_lock if config.from_lock is not None else None
 
 
-def read_imported(path: Path, folder: Path) -> ForeignLock:
-    """Read another tool's lock. Raises LockInvalid and UsageError."""
+def read_imported(path: Path, folder: Path, checkout: Path | None = None) -> ForeignLock:
+    """Read another tool's lock. ``checkout`` is that of the context. Raises LockInvalid, UsageError and OutsideCheckout."""
+    require_inside(path, checkout, "from")
     try:
         text = read_text(path, LockInvalid, MAX_LOCK_BYTES)
     except FileNotFoundError:

@@ -17,6 +17,7 @@ from deep_lock.index.settings import Fetcher
 from deep_lock.index.workers import LazyFetcher
 from deep_lock.locking.indexes import OF_THE_LOCK, NetworkSettings, client_certs_of, named_urls
 from deep_lock.network import client
+from deep_lock.network.urls import LOGIN_VARIABLES, login_variables
 
 
 class Network(Struct, frozen=True, kw_only=True):
@@ -64,7 +65,7 @@ def open_downloads(
     named = named_urls(options, config) or {}
     urls = {**named, **{url: url for _, url in locked if url not in named.values()}}
     cache = _open_cache(options, context, reporter)
-    client_certs = client_certs_of(urls, options, config, folder)
+    client_certs = client_certs_of(urls, options, config, folder, context)
     make_fetcher = _fetcher_maker(
         urls, options, context, cache, reporter, client_certs=client_certs, own_hosts=_hosts(named.values())
     )
@@ -106,6 +107,18 @@ def _open_cache(options: NetworkOptions, context: RunContext, reporter: Reporter
     return Cache(context.cache_folder, reporter, larger_run=larger_run, remote=remote)
 
 
+def _environ(options: NetworkOptions, context: RunContext) -> Mapping[str, str]:
+    """Return the environment. In a checkout it has only the logins of indexes that the options name.
+
+    Else the configuration of a repository could give the name of an index with a login another URL.
+    """
+    if context.checkout is None:
+        return context.environ
+    named = named_urls(options, Config(source="")) or {}
+    kept = {variable for name in named for variable in login_variables(name)}
+    return {key: value for key, value in context.environ.items() if not key.startswith(LOGIN_VARIABLES) or key in kept}
+
+
 def _hosts(urls: Iterable[str]) -> frozenset[str]:
     """Return the hosts of URLs without their ports; a path of this machine has none."""
     return frozenset(host for url in urls if "://" in url and (host := urlsplit(url).hostname))
@@ -121,7 +134,7 @@ def _fetcher_maker(
     client_certs: Mapping[str, str],
     own_hosts: frozenset[str],
 ) -> Callable[[], Fetcher]:
-    environ = context.environ
+    environ = _environ(options, context)
 
     def make_fetcher() -> Fetcher:
         # the HTTP engine costs 60 ms to import, and a run that finds everything in the cache has no use for it

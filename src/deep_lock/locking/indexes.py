@@ -25,6 +25,7 @@ from deep_lock.models.resolution import ConditionalIndex
 from deep_lock.models.workspace import implied_scopes, scope_text
 from deep_lock.network import public_index
 from deep_lock.network.urls import without_user_info
+from deep_lock.project.checkout import require_inside
 from deep_lock.sanitize import show
 from deep_lock.targets.markers import BASE, Scope
 from deep_lock.targets.target import Target
@@ -48,7 +49,7 @@ class NetworkSettings(Struct, frozen=True, kw_only=True):
 
 
 def network_settings(options: NetworkOptions, config: Config, folder: Path, context: RunContext) -> NetworkSettings:
-    """Return which indexes are used for what. ``folder`` is the project's. Raises ConfigError and UsageError."""
+    """Return which indexes are used for what. ``folder`` is the project's. Raises ConfigError, UsageError and OutsideCheckout."""
     if options.no_index and (options.default_index or options.indexes):
         raise UsageError("--no-index cannot be used with --default-index or --index")
     urls = named_urls(options, config)
@@ -65,7 +66,10 @@ def network_settings(options: NetworkOptions, config: Config, folder: Path, cont
             for pattern in setting.include_packages
             if urls is not None
         ),
-        find_links=tuple(_absolute(link, folder) for link in (*options.find_links, *(config.find_links or ()))),
+        find_links=(
+            *(_absolute(link, folder) for link in options.find_links),
+            *(_own_link(link, folder, config, context) for link in config.find_links or ()),
+        ),
         strategy=options.index_strategy or config.index_strategy or "first-index",
         offline=options.offline,
         refresh=options.refresh,
@@ -76,7 +80,7 @@ def network_settings(options: NetworkOptions, config: Config, folder: Path, cont
         indexes=indexes,
         conditional={} if urls is None else _conditional(indexes, urls, config),
         urls=urls or {},
-        client_certs=client_certs_of(urls or {}, options, config, folder),
+        client_certs=client_certs_of(urls or {}, options, config, folder, context),
         options=options,
     )
 
@@ -169,18 +173,31 @@ def _ordered(urls: Mapping[str, str], config: Config) -> dict[str, str]:
     return dict(sorted(urls.items(), key=lambda pair: pair[0] in last))
 
 
-def client_certs_of(urls: Mapping[str, str], options: NetworkOptions, config: Config, folder: Path) -> dict[str, str]:
-    """Return the client certificates by name of the index. One in the configuration belongs to the URL there."""
+def client_certs_of(
+    urls: Mapping[str, str], options: NetworkOptions, config: Config, folder: Path, context: RunContext
+) -> dict[str, str]:
+    """Return the client certificates by name of the index. One in the configuration belongs to the URL there.
+
+    Raises OutsideCheckout.
+    """
     certs = dict.fromkeys(urls, options.client_cert) if options.client_cert else {}
     for setting in config.index or ():
         name = DEFAULT if setting.default else setting.name
         if setting.client_cert and urls.get(name, "").rstrip("/") == setting.url.rstrip("/"):
-            certs[name] = str(folder / setting.client_cert)
+            path = folder / setting.client_cert
+            certs[name] = str(require_inside(path, context.checkout, f"{config.source}, client-cert"))
     return certs
 
 
 def _is_page(link: str) -> bool:
     return "://" in link and path_of_url(link) is None
+
+
+def _own_link(link: str, folder: Path, config: Config, context: RunContext) -> str:
+    """Return a page or a folder of the configuration, as `_absolute`. Raises OutsideCheckout."""
+    if not _is_page(link):
+        require_inside(Path(_absolute(link, folder)), context.checkout, f"{config.source}, find-links")
+    return _absolute(link, folder)
 
 
 def _absolute(link: str, folder: Path) -> str:

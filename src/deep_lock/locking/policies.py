@@ -21,6 +21,7 @@ from deep_lock.models.lock import Lock
 from deep_lock.models.policy import PROFILES, Policy, PolicySource, extended
 from deep_lock.network.urls import shown_url
 from deep_lock.parsing.text import decode
+from deep_lock.project.checkout import require_inside
 from deep_lock.project.files import read_bytes
 from deep_lock.reports.findings import finding_line
 from deep_lock.sanitize import show
@@ -40,7 +41,7 @@ def check_policy(lock: Lock, policy: Policy, name: str, *, folder: Path, context
 
     ``folder`` is that of the policy. No request is made: a policy of a URL must be in the cache, or NotCached is raised.
     """
-    policy = complete_policy(policy, folder, cached_policy(context))
+    policy = complete_policy(policy, folder, cached_policy(context), context.checkout)
     errors = [
         finding_line(finding) for finding in evaluate(lock, policy, now=context.now) if finding.severity == "error"
     ]
@@ -52,10 +53,11 @@ def check_policy(lock: Lock, policy: Policy, name: str, *, folder: Path, context
         )
 
 
-def complete_policy(policy: Policy, folder: Path, fetch: Fetch) -> Policy:
+def complete_policy(policy: Policy, folder: Path, fetch: Fetch, checkout: Path | None) -> Policy:
     """Return a policy together with those that it extends; a setting of the one that extends has precedence.
 
-    ``folder`` is that of the policy. Raises ConfigError, LimitExceeded, HashMismatch, and what ``fetch`` raises.
+    ``folder`` is that of the policy, ``checkout`` that of the context. Raises ConfigError, LimitExceeded, HashMismatch,
+    OutsideCheckout, and what ``fetch`` raises.
     """
     chain = [policy]
     place: Path | None = folder
@@ -68,7 +70,7 @@ def complete_policy(policy: Policy, folder: Path, fetch: Fetch) -> Policy:
             chain.append(PROFILES[source.profile])
             continue
         if source.path is not None:
-            path = _path(source, place)
+            path = require_inside(_path(source, place), checkout, "policy.extends")
             name, raw, place = str(path), _read(path, source), path.parent
         else:
             name, raw, place = source.url or "", fetch(source.url or "", source.sha256 or ""), None

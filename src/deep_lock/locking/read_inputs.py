@@ -48,6 +48,7 @@ from deep_lock.parsing import setup_cfg
 from deep_lock.parsing.text import decode
 from deep_lock.parsing.toml import read_toml
 from deep_lock.project import requirements_txt, script, setuptools
+from deep_lock.project.checkout import require_inside
 from deep_lock.project.files import MAX_LOCK_BYTES, STANDARD_INPUT, missing_lock, opener_of, read_text, shown_path
 from deep_lock.project.folder_config import completed, members, workspace_root
 from deep_lock.project.local_trees import MAX_MEMBERS, LocalTrees
@@ -120,8 +121,8 @@ class ProjectInputs(Struct, frozen=True, kw_only=True):
         return {scope: source_scopes(self.project, scope) for scope, _ in self.scopes}
 
 
-def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
-    """Read every input that the options name. Raises UserError."""
+def read_inputs(options: InputOptions, checkout: Path | None, reporter: Reporter) -> ProjectInputs:
+    """Read every input that the options name. ``checkout`` is that of the context. Raises UserError and OutsideCheckout."""
     own_config = _config_file(options.folder)
     if options.script is not None and options.requirements:
         raise UsageError("--script and -r cannot be used together")
@@ -138,7 +139,7 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
             config = with_declared(config, declared_indexes(project.tools))
     elif not files:
         config = completed(config, project.tools, options.folder.resolve())
-    root, workspace = project, () if files else _workspace(project, config, options, reporter)
+    root, workspace = project, () if files else _workspace(project, config, options, checkout, reporter)
     if workspace:
         project = joined(root, workspace)
     if not files and not project.unknown:
@@ -153,7 +154,7 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
     if options_of_files:
         config = with_declared(config, of_options(options_of_files))
     path = foreign_path(options, config)
-    foreign = read_imported(path, options.folder) if path is not None else None
+    foreign = read_imported(path, options.folder, checkout) if path is not None else None
     if path is not None and foreign is not None:
         imported = imported_members(foreign, options.folder.resolve(), lock_path(options).parent.resolve())
         if root.name is not None or config.workspace is not None:
@@ -169,6 +170,7 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
         name=project.name,
         version=project.version,
         edited=options.edited,
+        checkout=checkout,
     )
     scopes = (
         () if project.unknown else selected_scopes(project, options, config, trees, files=files, workspace=workspace)
@@ -222,9 +224,9 @@ def with_dynamic_metadata(inputs: ProjectInputs, project: Project) -> ProjectInp
 
 
 def _workspace(
-    project: Project, config: Config, options: InputOptions, reporter: Reporter
+    project: Project, config: Config, options: InputOptions, checkout: Path | None, reporter: Reporter
 ) -> tuple[WorkspaceMember, ...]:
-    """Read the members of a workspace; none where there is only its root. Raises UserError."""
+    """Read the members of a workspace; none where there is only its root. Raises UserError and OutsideCheckout."""
     workspace = config.workspace
     if options.script is not None or workspace is None:
         return ()
@@ -236,6 +238,7 @@ def _workspace(
     if len(folders) > MAX_MEMBERS:
         raise LimitExceeded(f"{project.source}: the workspace has more than {MAX_MEMBERS} members")
     for folder in folders[1:]:
+        require_inside(folder, checkout, f"{project.source}, members of the workspace")
         path = seen_from(root, folder)
         own = _read_folder(folder, f"{path}/", edited=options.edited)
         if own is not None:

@@ -47,7 +47,7 @@ class LockRequest(Struct, frozen=True, kw_only=True):
 def open_request(options: LockOptions, reporter: Reporter, previous: Lock | None = None) -> LockRequest:
     """Read the inputs and the previous lock, unless the caller has it, and resolve the settings. Raises UserError."""
     path = lock_path(options.inputs)
-    inputs = read_inputs(options.inputs, reporter)
+    inputs = read_inputs(options.inputs, options.context.checkout, reporter)
     upgrade = read_upgrade(options.upgrade)
     recorded = previous or _recorded(path, upgrade, reporter)
     if not upgrade.everything:

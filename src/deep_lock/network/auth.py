@@ -4,7 +4,6 @@ Invariant: credentials belong to the origin of one configured index and are sent
 """
 
 import netrc
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -17,7 +16,7 @@ from deep_lock.errors import ConfigError, UrlForbidden, raise_machine_fault
 from deep_lock.files import open_regular
 from deep_lock.network.addresses import Origin, origin_of, read_url
 from deep_lock.network.keyring import read_keyring
-from deep_lock.network.urls import shown_text, without_user_info
+from deep_lock.network.urls import login_variables, shown_text, without_user_info
 
 
 class Login(Struct, frozen=True, kw_only=True):
@@ -74,8 +73,7 @@ def read_logins(
 
 
 def _from_environ(name: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
-    prefix = "DEEP_LOCK_INDEX_" + re.sub(r"[^A-Z0-9]", "_", name.upper())
-    username, password = environ.get(f"{prefix}_USERNAME", ""), environ.get(f"{prefix}_PASSWORD", "")
+    username, password = (environ.get(variable, "") for variable in login_variables(name))
     return (username, password) if username or password else None
 
 

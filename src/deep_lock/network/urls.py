@@ -75,6 +75,15 @@ def sidecar_url(url: str) -> str:
     return urlunsplit(parts._replace(path=f"{parts.path}.metadata", fragment=""))
 
 
+LOGIN_VARIABLES = "DEEP_LOCK_INDEX_"
+
+
+def login_variables(name: str) -> tuple[str, str]:
+    """Return the variables of the environment with the user name and the password for the index of this name."""
+    prefix = LOGIN_VARIABLES + re.sub(r"[^A-Z0-9]", "_", name.upper())
+    return f"{prefix}_USERNAME", f"{prefix}_PASSWORD"
+
+
 def origin_of(url: str) -> str:
     """Return scheme, host and port of a URL."""
     parts = urlsplit(url)

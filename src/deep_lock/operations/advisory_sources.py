@@ -20,6 +20,7 @@ from deep_lock.models.advisory import DEFAULT_MAX_AGE, Advisory, AdvisorySource,
 from deep_lock.models.lock import LockedPackage
 from deep_lock.network.urls import shown_url, without_user_info
 from deep_lock.operations import advisory_database, advisory_service
+from deep_lock.project.checkout import require_inside
 
 NO_SOURCE = """\
 name a source: --database with an export of the OSV schema for PyPI (a zip, a folder of records, or the URL of a zip), \
@@ -63,7 +64,7 @@ def look_up(
     settings = config.audit or AuditSettings()
     databases, service = options.databases, options.service
     if not (databases or service or options.from_index):
-        databases = tuple(_from(folder, own) for own in settings.database or ())
+        databases = tuple(_from(folder, own, context) for own in settings.database or ())
         service = settings.service or ""
     known = [entry for entry in packages if is_comparable(entry)]
     indexes = sorted({entry.index for entry in known if entry.index is not None}) if options.from_index else []
@@ -84,9 +85,12 @@ def look_up(
     return LookedUp(advisories=advisories, sources=tuple(source for own in found for source in own.sources))
 
 
-def _from(folder: Path, name: str) -> str:
-    """Return the database that a configuration in this folder names."""
-    return name if advisory_database.is_url(name) else os.path.normpath(folder / name)
+def _from(folder: Path, name: str, context: RunContext) -> str:
+    """Return the database that a configuration in this folder names. Raises OutsideCheckout."""
+    if advisory_database.is_url(name):
+        return name
+    path = Path(os.path.normpath(folder / name))
+    return str(require_inside(path, context.checkout, "audit, database"))
 
 
 def _of_database(

@@ -36,6 +36,7 @@ from deep_lock.operations.held_back import HeldBack
 from deep_lock.operations.inputs import LockedIndexes, LockFile, locked_indexes, open_indexes, part_of, read_lock_file
 from deep_lock.operations.outdated import admits_prereleases, lock_command, lock_selection
 from deep_lock.parsing.openvex import read_openvex
+from deep_lock.project.checkout import require_inside
 from deep_lock.project.files import read_text
 from deep_lock.reports.audit import Audit, Audited, Fix, Fixable
 from deep_lock.reports.outdated import Blocker
@@ -119,13 +120,15 @@ class _Rules:
     """Decides which findings are ignored."""
 
     def __init__(self, options: AuditOptions, settings: AuditSettings, folder: Path) -> None:
-        """Raises ConfigError for an OpenVEX document that cannot be read."""
+        """Raises ConfigError for an OpenVEX document that cannot be read, and OutsideCheckout."""
         today = options.context.now.astimezone(UTC).date()
         self._current = [own for own in settings.ignore if today <= own.until]
         self._over = [own for own in settings.ignore if today > own.until]
         self._by_option = options.ignore
         self._until_fixed = (*options.ignore_until_fixed, *settings.ignore_until_fixed)
-        paths = [*options.openvex, *(folder / text for text in settings.openvex)]
+        checkout = options.context.checkout
+        own = (require_inside(folder / text, checkout, "audit, openvex") for text in settings.openvex)
+        paths = [*options.openvex, *own]
         self._vex = [own for path in paths for own in _read_vex(path)]
 
     def decided(self, row: Audited) -> Audited:

@@ -86,7 +86,9 @@ def _policy_findings(old: Lock, new: LockFile, surroundings: RunContext) -> tupl
     policy = read_project_config(new.path.parent).policy
     if policy is None or not new.lock.targets:
         return ()
-    policy = policies.complete_policy(policy, new.path.parent, policies.cached_policy(surroundings))
+    policy = policies.complete_policy(
+        policy, new.path.parent, policies.cached_policy(surroundings), surroundings.checkout
+    )
     # another tool's lock has no builds to compare with
     return policy_rules.evaluate(new.lock, policy, now=surroundings.now, old=old if old.targets else None)
 

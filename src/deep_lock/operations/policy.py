@@ -58,7 +58,8 @@ def check_policy(options: PolicyOptions, reporter: Reporter) -> PolicyResult:
         policy = read_policy_file(read_text(options.policy, ConfigError), options.policy.name)
     else:
         policy = config.policy or Policy()
-    policy = complete_policy(policy, (options.policy or options.lock).parent, _fetch(options, config, reporter))
+    folder, fetch = (options.policy or options.lock).parent, _fetch(options, config, reporter)
+    policy = complete_policy(policy, folder, fetch, options.context.checkout)
     new = read_lock_file(options.lock, reporter)
     old = _previous(options.against, options, reporter) if options.against is not None else None
     # before bytes of wheels are read: it is loaded at first use

@@ -4,6 +4,7 @@ from deep_lock.lazy import load_at_first_use
 
 __all__ = [
     "bounds",
+    "checkout",
     "dependency_groups",
     "discovery",
     "edit",

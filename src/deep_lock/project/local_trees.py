@@ -21,7 +21,14 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.config.config import ConditionalSource, Config, IndexSetting, SourceSetting, Workspace
 from deep_lock.config.declared_indexes import DEFAULT
-from deep_lock.errors import ConfigError, DeepLockError, RequirementInvalid, RequirementsInvalid, raise_machine_fault
+from deep_lock.errors import (
+    ConfigError,
+    DeepLockError,
+    OutsideCheckout,
+    RequirementInvalid,
+    RequirementsInvalid,
+    raise_machine_fault,
+)
 from deep_lock.files import Replacement
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.models.direct_url import Reference, parse_reference
@@ -31,6 +38,7 @@ from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.models.workspace import Member, scope_of
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.project import requirements_txt
+from deep_lock.project.checkout import require_inside
 from deep_lock.project.folder_config import (
     MAX_FILE_BYTES,
     MAX_PARENTS,
@@ -99,11 +107,16 @@ class LocalTrees:
         name: NormalizedName | None = None,
         version: str | None = None,
         edited: Replacement | None = None,
+        checkout: Path | None = None,
     ) -> None:
-        """All paths are absolute; ``edited`` is a pyproject.toml that is edited now, the rest is that of the project."""
+        """All paths are absolute; ``edited`` is a pyproject.toml that is edited now, ``checkout`` that of the context.
+
+        The rest is that of the project.
+        """
         self.lock_folder = lock_folder
         self._name, self._version = name, version
         self._edited = edited
+        self._checkout = checkout
         self._project = project
         self._sources: Sources = self._settings(config, project)
         self._assigned = frozenset(name for name, _ in config.sources or ())
@@ -189,6 +202,12 @@ class LocalTrees:
         if not reference.is_path:
             return reference
         path = Path(os.path.normpath(base / reference.place))
+        require_inside(path, self._checkout, origin or reference)
+        if reference.kind == "git" and self._checkout is not None:  # its files could lead git to any other repository
+            raise OutsideCheckout(
+                f"{origin or reference}: git+file: is not used in a checkout of the fleet",
+                hint="name the folder itself, or the URL of the repository",
+            )
         try:
             return replace(reference, place=seen_from(self.lock_folder, path))
         except ConfigError as error:
@@ -366,7 +385,7 @@ class LocalTrees:
             for folder in [start, *start.parents][:MAX_PARENTS]:
                 workspace = self._config(folder).workspace
                 if workspace is not None:
-                    self._workspaces[start] = _members(folder, workspace)
+                    self._workspaces[start] = _members(folder, workspace, self._checkout)
                     break
         return self._workspaces[start]
 
@@ -381,8 +400,9 @@ class LocalTrees:
         return self._known[key]
 
     def folder(self, place: str) -> Path:
-        """Return the absolute path of one that is relative to the lock."""
-        return Path(os.path.normpath(self.lock_folder / place))
+        """Return the absolute path of one that is relative to the lock. Raises OutsideCheckout."""
+        path = Path(os.path.normpath(self.lock_folder / place))
+        return require_inside(path, self._checkout, "a path of the project or of a folder that it requires")
 
     def _read(self, place: str, subdirectory: str, origin: Origin | None) -> LocalTree:
         top = self.folder(place)
@@ -501,9 +521,10 @@ def _with_index(indexes: list[IndexSetting], wanted: IndexSetting) -> str:
     return name
 
 
-def _members(root: Path, workspace: Workspace) -> dict[NormalizedName, Path]:
+def _members(root: Path, workspace: Workspace, checkout: Path | None) -> dict[NormalizedName, Path]:
     found: dict[NormalizedName, Path] = {}
     for folder in islice(members(root, workspace), MAX_MEMBERS):
+        require_inside(folder, checkout, f"{root.name}/{PYPROJECT}, members of the workspace")
         document = read_document(folder) or {}
         tables = pyproject.nested_table(document, "project"), pyproject.nested_table(document, "tool", "poetry")
         name = next((table["name"] for table in tables if isinstance(table.get("name"), str)), None)

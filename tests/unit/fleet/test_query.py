@@ -14,7 +14,7 @@ from deep_lock.cli.main import run
 from deep_lock.lockfile.index import members
 from deep_lock.lockfile.reader import from_text
 from tests.support import schemas
-from tests.support.advisories import record
+from tests.support.advisories import OsvServer, record
 from tests.support.fleet_state import CLICK, CLOSED, EXAMPLE, FINDING, project, repository, write_state
 
 Ask = Callable[..., tuple[int, Any, str]]
@@ -190,6 +190,25 @@ def test_vulnerable(ask: Ask, tmp_path: Path) -> None:
             ("80.9.0", "cryptography 46.0.5"),
         }
         assert "fixed in 84" in found["uses"][0]["match"]
+
+
+def test_vulnerable_by_a_service(ask: Ask) -> None:
+    _fleet(CLOSED, EXAMPLE)
+    packages = [own for text in (CLOSED, EXAMPLE) for own in from_text(text, "deep.lock").packages]
+    with OsvServer() as server:
+        server.clean |= {(own.name, own.version or "") for own in packages}
+        server.vulnerable["click", "8.5.1"] = [record("GHSA-1", "click", "introduced 0", aliases=["CVE-2026-1"])]
+        for wanted in ("GHSA-1", "cve-2026-1"):
+            code, found, _ = ask("vulnerable", wanted, "--service", server.url)
+            assert (code, {own["name"] for own in found["uses"]}) == (0, {"click"})
+        assert ask("vulnerable", "GHSA-2", "--service", server.url)[1]["uses"] == []
+        queried = {(own["package"]["name"], own["version"]) for batch in server.batches for own in batch}
+        assert ("setuptools", "80.9.0") in queried
+        server.clean.clear()
+        code, failed, _ = ask("vulnerable", "GHSA-1", "--service", server.url)
+        assert (code, failed["schema"]) == (3, "deep-lock/error")
+    code, failed, _ = ask("vulnerable", "GHSA-1", "--service", "file:///etc/passwd")
+    assert (code, "--service" in failed["message"]) == (2, True)
 
 
 def test_a_file_with_another_sha256_is_an_alarm(ask: Ask, capfd: pytest.CaptureFixture[str]) -> None:

@@ -73,7 +73,7 @@ def test_what_is_tried_again(
     ends: list[int | str | Exception], status: str, code: int, attempts: int, kills: int
 ) -> None:
     left, avoided = iter(ends), list[str]()
-    (made,) = _run_tasks((TASK,), _engine(left, avoided), (0.0,))
+    (made,) = _run_tasks((TASK,), _engine(left, avoided), (0.0,), 60.0)
     own = made.result
     assert (own.status, own.exit_code, own.attempts, own.kills) == (status, code, attempts, kills)
     assert next(left, None) is None
@@ -101,6 +101,7 @@ def test_a_result_is_of_the_repository_of_its_task() -> None:
         (task,),
         Engine(slots=1, submit=lambda *_: future, submit_to_each=lambda _: [], has_workers=lambda: True),
         (0.0,),
+        60.0,
     )
     own = made.result
     assert (own.repository, own.url, own.commit) == ("app", "https://git.example/app", "a" * 40)
@@ -114,22 +115,22 @@ def test_what_is_no_result_and_a_worker_that_does_not_start_are_reported() -> No
         (TASK,),
         Engine(slots=1, submit=lambda *_: future, submit_to_each=lambda _: [], has_workers=lambda: True),
         (0.0,),
+        60.0,
     )
     assert (made.result.status, "ValidationError" in made.result.message) == ("killed", True)
     faults = [UsageError("a worker cannot be started: no memory") for _ in range(3)]
-    (made,) = _run_tasks((TASK,), _engine(iter(faults), []), (0.0,))
+    (made,) = _run_tasks((TASK,), _engine(iter(faults), []), (0.0,), 60.0)
     assert "a worker cannot be started: no memory" in made.result.message
 
 
 def test_a_lost_scheduler_ends_the_run() -> None:
     with pytest.raises(NetworkError, match="the connection to the scheduler is lost") as caught:
-        list(_run_tasks((TASK,), _engine(iter(["cancelled"]), []), (0.0,)))
+        list(_run_tasks((TASK,), _engine(iter(["cancelled"]), []), (0.0,), 60.0))
     assert "--resume" in caught.value.hint
 
 
 def test_a_scheduler_without_workers_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet_run, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(fleet_run, "WITHOUT_WORKERS_SECONDS", 0.05)
     engine = Engine(slots=1, submit=lambda *_: Future(), submit_to_each=lambda _: [], has_workers=lambda: False)
     with pytest.raises(NetworkError, match="has had no worker"):
-        list(_run_tasks((TASK,), engine, (0.0,)))
+        list(_run_tasks((TASK,), engine, (0.0,), 0.05))

@@ -14,6 +14,7 @@ from deep_lock.cli.options import (
     LOCK,
     NETWORK,
     PACKAGE,
+    SERVICE,
     Section,
     flag,
     format_option,
@@ -62,7 +63,7 @@ SOURCES: Section = (
         LOCK,
         PACKAGE,
         *DATABASES,
-        option("--service", metavar="URL", default="", help="A service with an OSV API: its address before /v1/."),
+        SERVICE,
         flag("--from-index", text="Use the vulnerabilities that the indexes of the lock state for their releases."),
     ),
 )

@@ -129,6 +129,14 @@ WORKERS: Section = (
             show_default=True,
             help="Memory of one worker, without build hooks, which have limits of their own.",
         ),
+        option(
+            "--worker-wait",
+            type=click.FloatRange(min=1),
+            metavar="SECONDS",
+            default=60.0,
+            show_default=True,
+            help="How long the run waits for a new worker of the scheduler when the last one is gone.",
+        ),
         flag("--resume", text="Go on with the run that was interrupted: with its clock, and without what it did."),
     ),
 )
@@ -207,6 +215,7 @@ def _options(values: dict[str, Any], action: Action) -> run.FleetOptions:
         resume=values.get("resume", False),
         limit=values["limit"],
         seconds=values.get("seconds", 1800.0),
+        worker_wait=values.get("worker_wait", 60.0),
         memory=values.get("memory", 4096) * MEBIBYTE,
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from deep_lock.cli.commands import audit
-from deep_lock.cli.options import DATABASES, DOWNLOADS, TEXT_OR_JSON, Section, flag, option, pick, sectioned
+from deep_lock.cli.options import DATABASES, DOWNLOADS, SERVICE, TEXT_OR_JSON, Section, flag, option, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.options import NetworkOptions
 from deep_lock.events import Reporter, Warned
@@ -55,7 +55,10 @@ LOCKS: Section = (
         flag("--all", "every", text="Show every build of a package in a project, not only three."),
     ),
 )
-ADVISORIES: Section = ("Advisories of the question vulnerable, instead of the last audit of the fleet", DATABASES)
+ADVISORIES: Section = (
+    "Advisories of the question vulnerable, instead of the last audit of the fleet",
+    (*DATABASES, SERVICE),
+)
 
 
 @sectioned(
@@ -79,8 +82,9 @@ def query_command(session: Session, /, *, question: Question, wanted: str, **val
     else:
         opened = view.opened(values["state"])
     with session.reporting() as reporter, opened as connection:
-        by_database = _by_database(session, values, reporter) if values["databases"] else None
-        found = query.answer(connection, question, wanted, by_database)
+        is_compared = values["databases"] or values["service"]
+        affected_by = _affected_by(session, values, reporter) if is_compared else None
+        found = query.answer(connection, question, wanted, affected_by)
     if values["form"] == "json":
         session.printer.data(answers.answer_json(found))
     else:
@@ -92,8 +96,8 @@ def query_command(session: Session, /, *, question: Question, wanted: str, **val
         raise click.exceptions.Exit(CONFLICT)
 
 
-def _by_database(session: Session, values: dict[str, Any], reporter: Reporter) -> "query.AffectedBy":
-    """Return the function that compares releases with the databases that the options name."""
+def _affected_by(session: Session, values: dict[str, Any], reporter: Reporter) -> "query.AffectedBy":
+    """Return the function that compares releases with the databases, or the service, that the options name."""
     options, network = audit.advisory_options(values), pick(NetworkOptions, values)
     return lambda releases, wanted: vulnerable.affected(
         releases, wanted, options=options, network=network, context=session.context, reporter=reporter
