@@ -78,6 +78,7 @@ def test_new_locks_become_branches_once(
         (["--deliver", "command"], "--deliver command and --deliver-command belong together"),
         (["--deliver-command", "open"], "--deliver command and --deliver-command belong together"),
         (["--author", "Fleet"], "--author 'Fleet': write it as 'NAME <ADDRESS>'"),
+        (["--seconds", "nan"], "is not a finite number"),
         (["--branch-prefix", "-f"], "is not the beginning of a branch name"),
     ],
 )

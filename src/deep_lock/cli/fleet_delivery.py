@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.options import Section, option
+from deep_lock.cli.options import FiniteRange, Section, option
 from deep_lock.cli.session import Session
 from deep_lock.errors import UsageError
 from deep_lock.fleet import delivery
@@ -43,7 +43,7 @@ DELIVERY: Section = (
         ),
         option(
             "--deliver-seconds",
-            type=click.FloatRange(min=1),
+            type=FiniteRange(min=1),
             default=300.0,
             show_default=True,
             help="Wall clock of the command.",

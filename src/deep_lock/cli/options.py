@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import wraps
 from itertools import islice
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -29,6 +30,17 @@ def not_standard_input(_context: click.Context, _parameter: click.Parameter, val
     if value == Path("-"):
         raise click.BadParameter("- is standard input, and not a file to write; name a file")
     return value
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers without ``inf`` and ``nan``, which no bound of a range excludes."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number. Raises BadParameter."""
+        number = float(super().convert(value, param, ctx))
+        if not isfinite(number):
+            self.fail(f"{number} is not a finite number.", param, ctx)
+        return number
 
 
 def option(
@@ -299,7 +311,7 @@ SHARING: Section = (
         option(
             "--requests-per-second",
             metavar="N",
-            type=click.FloatRange(0, min_open=True),
+            type=FiniteRange(0, min_open=True),
             help="Requests to one host, of all runs on this machine with this option and this cache folder.",
             default_text="no limit",
         ),

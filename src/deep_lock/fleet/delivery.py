@@ -2,8 +2,8 @@
 
 Invariants:
 
-- The name of a branch depends on the content of the locks alone, and a branch that exists is never changed. So a second run with the
-  same result delivers nothing.
+- The name of a branch depends on the content of the locks and on the ref in the list alone, and a branch that exists is never
+  changed. So a second run with the same result delivers nothing, and two branches of a repository get a branch each.
 - No file of a repository decides anything: a commit is made without a work tree, and no hook, filter or configuration of it is used.
 - Each delivery is in ``deliveries.jsonl`` before the next one begins.
 """
@@ -29,6 +29,7 @@ from deep_lock.fleet.records import LOCKS, RepositoryResult, Result
 from deep_lock.fleet.repositories import is_chosen
 from deep_lock.lockfile.reader import from_text
 from deep_lock.network.git import Identity, Repositories
+from deep_lock.project.files import MAX_LOCK_BYTES
 from deep_lock.reports import diff as diff_report
 from deep_lock.reports.document import document
 from deep_lock.sanitize import Markdown, Safe, joined, markdown, shortened, show
@@ -182,7 +183,7 @@ def _delivered(result: RepositoryResult, projects: Sequence[Result], run: _Run) 
         repository=result.repository,
         url=result.url,
         base=result.commit,
-        branch=_branch(projects, run.options.prefix),
+        branch=_branch(result.ref, projects, run.options.prefix),
         title=_title(projects),
         status="would-deliver",
         mode=run.options.mode,
@@ -199,9 +200,10 @@ def _delivered(result: RepositoryResult, projects: Sequence[Result], run: _Run) 
 # -- the change
 
 
-def _branch(projects: Sequence[Result], prefix: str) -> str:
-    """Return the name of the branch: it depends on the paths and the content of the new locks alone."""
+def _branch(ref: str | None, projects: Sequence[Result], prefix: str) -> str:
+    """Return the name of the branch: it depends on the ref in the list, and on the paths and the content of the new locks."""
     lines = sorted(f"{own.lock_path}\0{own.lock_sha256}\n" for own in projects)
+    lines += [] if ref is None else [f"{ref}\n"]
     return prefix + sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()[:DIGITS]
 
 
@@ -335,6 +337,7 @@ def _push(made: Delivery, change: _Change, run: _Run) -> Delivery:
     options = run.options
     known = run.repositories.branches(made.url, options.prefix)
     if made.branch in known:
+        _require_same_locks(made, known[made.branch], change, run)
         return replace(made, status="exists", commit=known[made.branch], reason="the branch exists")
     if options.limit_branches is not None and len(known) >= options.limit_branches:
         reason = f"the repository has {len(known)} branches {options.prefix}*, and --limit-branches is {options.limit_branches}"
@@ -344,6 +347,13 @@ def _push(made: Delivery, change: _Change, run: _Run) -> Delivery:
     commit = _commit(change, run)
     run.repositories.push(made.url, commit, made.branch)
     return replace(made, status="delivered", commit=commit, finished=run.clock())
+
+
+def _require_same_locks(made: Delivery, commit: str, change: _Change, run: _Run) -> None:
+    """Raise UsageError where a branch that exists has not the locks of its name: the pull request would describe others."""
+    for path, content in change.files.items():
+        if run.repositories.file(made.url, commit, made.branch, path, MAX_LOCK_BYTES) != content:
+            raise UsageError(f"the branch exists, and its {path} is another one: delete the branch, or merge it")
 
 
 def _with_command(made: Delivery, change: _Change, run: _Run) -> Delivery:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
@@ -166,7 +167,7 @@ class Journal:
             raise self._unwritable(error) from None
 
     def _write(self, path: Path, digest: str, text: str) -> None:
-        if digest_of(text) == digest and digest not in self._written and not path.exists():
+        if digest_of(text) == digest and digest not in self._written and not _has_digest(path, digest):
             write_atomically(path, text.encode("utf-8", errors="replace"), durable=False)
         self._written.add(digest)
 
@@ -182,3 +183,11 @@ class Journal:
             os.close(self._file)
             self._file = None
         os.close(self._guard)
+
+
+def _has_digest(path: Path, digest: str) -> bool:
+    """Whether the file is there and whole: a lock that was written before the machine failed may be empty."""
+    try:
+        return sha256(path.read_bytes()).hexdigest() == digest
+    except FileNotFoundError:
+        return False

@@ -195,7 +195,7 @@ def _repository(row: Mapping[str, Any], where: str, base: Path) -> Repository:
     if not _NAME.fullmatch(name) or ".." in name.split("/"):
         raise ConfigError(
             f"{where}: {show(name)!r} cannot be the name of a repository",
-            hint="set name: letters, digits, '.', '_', '-', and '/' between them",
+            hint="set name, in a list with path where this is a folder of checkouts: letters, digits, '.', '_', '-', and '/' between them",
         )
     return Repository(
         name=name,

@@ -4,6 +4,8 @@ Invariant: an update is one transaction, and what it makes does not depend on wh
 another version, is made again. The journal is the truth.
 """
 
+import errno
+import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -83,6 +85,8 @@ def update(path: Path, contents: Contents) -> None:
         with closing(_connect(path)) as connection:
             _update(connection, contents)
     except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            raise_machine_fault(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)))
         if isinstance(error, sqlite3.OperationalError):
             raise UsageError(f"{path}: {error}", hint=REMEDY) from None
         path.unlink(missing_ok=True)  # not a database: it has nothing that the journal has not
@@ -115,7 +119,8 @@ def _update(connection: sqlite3.Connection, contents: Contents) -> None:
         _write_locks(connection, contents)
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # on a full disk SQLite has rolled back by itself
+            connection.execute("ROLLBACK")
         raise
 
 

@@ -100,8 +100,12 @@ _SIGXCPU, _SIGXFSZ = 24, 25
 _POLL_SECONDS = 0.25
 _SHARE = 10
 """Measuring takes one part in so many of the time."""
-_ATTRIBUTES = "* -export-ignore -export-subst\n"
-"""`git archive` writes the tree as it is, without the changes of an export."""
+_ATTRIBUTES = "* -export-ignore -export-subst -text -eol -ident -filter -working-tree-encoding\n"
+"""Trees and archives are written as they are in the commit: no attribute of the repository changes a file."""
+_NO_REASON = re.compile(
+    r"fatal: could not read from remote repository\.|please make sure|and the repository exists", re.IGNORECASE
+)
+"""Lines that git prints after the reason, whatever it is."""
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -320,9 +324,11 @@ class Repositories:
             raise RequirementInvalid(
                 f"{_shown(url)}: has neither a branch nor a tag {revision!r}", hint="A commit is named by its full id."
             )
-        raise RequirementInvalid(
-            f"{_shown(url)}: has {'no commits' if revision is None else f'neither a branch nor a tag {revision!r}'}"
-        )
+        if revision is None:
+            raise RequirementInvalid(
+                f"{_shown(url)}: its default branch has no commits", hint="Name a branch, a tag or a commit."
+            )
+        raise RequirementInvalid(f"{_shown(url)}: has neither a branch nor a tag {revision!r}")
 
     def _fetched(self, url: str, commit: str, revision: str | None) -> Path:
         """Return the bare repository that has the commit."""
@@ -562,7 +568,8 @@ def _read_errors(file: BinaryIO) -> str:
 
 
 def _last_line(message: str) -> str:
-    lines = message.splitlines()
+    every = [line for line in message.splitlines() if line.strip()]
+    lines = [line for line in every if not _NO_REASON.match(line)] or every
     wrong = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines
     return show(wrong[-1])[:200] if wrong else "it printed no message"
 

@@ -150,12 +150,20 @@ def test_a_branch_is_pushed_once_and_no_hook_runs(fleet: Fleet) -> None:
     assert git(fleet.remote, "diff", "--name-only", "main", made.branch).split() == [PATH]
     assert not fleet.marker.exists()
     assert [own.status for own in fleet.deliver(mode="branch")] == ["exists"]
-    # with another state folder, and another commit on the branch: it stays
+    # with another state folder the branch is found; with another lock in it, it stays, and is no delivery
     (fleet.state / delivery.RECORD).unlink()
+    assert [(own.status, own.commit) for own in fleet.deliver(mode="branch")] == [("exists", made.commit)]
     git(fleet.remote, "update-ref", f"refs/heads/{made.branch}", fleet.base)
     (again,) = fleet.deliver(mode="branch")
-    assert (again.status, again.commit) == ("exists", fleet.base)
+    assert (again.status, f"its {PATH} is another one" in again.reason) == ("failed", True)
     assert git(fleet.remote, "rev-parse", made.branch).strip() == fleet.base
+
+
+def test_two_branches_of_a_repository_get_a_branch_each(fleet: Fleet) -> None:
+    release = replace(fleet.result, repository="team/release", ref="release")
+    first, second = fleet.deliver(fleet.result, release, mode="branch")
+    assert [first.status, second.status] == ["delivered", "delivered"]
+    assert first.branch != second.branch
 
 
 def test_a_branch_that_another_run_pushes_meanwhile_is_not_overwritten(

@@ -4,10 +4,11 @@ import sqlite3
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from deep_lock.errors import UsageError
+from deep_lock.errors import MachineFault, UsageError
 from deep_lock.fleet import view
 from deep_lock.fleet.database import NAME
 from deep_lock.fleet.records import RepositoryResult
@@ -82,6 +83,19 @@ def test_an_update_that_fails_changes_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         update(path, Contents(journal="2", results=_of(two).results, text_of=fails))
     assert _read(path) == before
+
+
+def test_a_full_disk_is_a_fault_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = sqlite3.connect
+
+    def small(path: Path, **settings: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(path, **settings)
+        connection.execute("PRAGMA max_page_count = 20")
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", small)
+    with pytest.raises(MachineFault, match=r"No space left on device"):
+        update(tmp_path / NAME, _of(*TEXTS))
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from deep_lock.errors import NetworkError, RequirementInvalid
 from deep_lock.files import take_lock
 from deep_lock.network.git import Repositories
 from tests.support.scenarios import git
@@ -16,7 +17,8 @@ def test_a_checkout_waits_for_another_run_that_changes_the_repository(tmp_path: 
     work = tmp_path / "work"
     work.mkdir()
     git(work, "init", "--quiet", "-b", "main")
-    (work / "file").write_text("x", encoding="utf-8")
+    (work / "file").write_bytes(b"x $Id$\n")
+    (work / ".gitattributes").write_bytes(b"file text eol=crlf ident\n")
     git(work, "add", "--all")
     git(work, "commit", "--quiet", "-m", "first")
     commit = git(work, "rev-parse", "HEAD").strip()
@@ -35,4 +37,22 @@ def test_a_checkout_waits_for_another_run_that_changes_the_repository(tmp_path: 
     assert not (tmp_path / "second").exists()
     os.close(handle)
     other.join(20)
-    assert (tmp_path / "second" / "file").is_file()
+    assert (tmp_path / "second" / "file").read_bytes() == b"x $Id$\n"  # without what attributes make of it
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the program is a shell script")
+def test_an_error_has_the_reason_and_not_the_last_line_of_git(tmp_path: Path) -> None:
+    ssh = tmp_path / "ssh"
+    ssh.write_text("#!/bin/sh\necho 'git@host: Permission denied (publickey).' >&2\nexit 255\n", encoding="utf-8")
+    ssh.chmod(0o755)
+    environ = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    with pytest.raises(NetworkError, match="Permission denied"):
+        Repositories(tmp_path / "cache", environ, offline=False).commit_of("ssh://git@host.example/app", None)
+
+
+def test_a_default_branch_without_commits_is_named(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet", "--bare", "empty.git")
+    with pytest.raises(RequirementInvalid, match="its default branch has no commits"):
+        Repositories(tmp_path / "cache", dict(os.environ), offline=False).commit_of(
+            (tmp_path / "empty.git").as_uri(), None
+        )

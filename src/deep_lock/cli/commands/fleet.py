@@ -19,6 +19,7 @@ from deep_lock.cli.options import (
     SCHEDULER,
     SHARING,
     TEXT_OR_JSON,
+    FiniteRange,
     Section,
     flag,
     option,
@@ -116,7 +117,7 @@ WORKERS: Section = (
         *SCHEDULER,
         option(
             "--seconds",
-            type=click.FloatRange(min=1),
+            type=FiniteRange(min=1),
             default=1800.0,
             show_default=True,
             help="Wall clock of one repository; then its worker is ended.",
