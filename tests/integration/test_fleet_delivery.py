@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from deep_lock.cli.main import run
+from tests.support.git_http import GitServer
 from tests.support.scenarios import LINUX, bench, git
 
 SECOND = """\
@@ -70,6 +71,38 @@ def test_new_locks_become_branches_once(
         assert run(["lock", "--check", "--project", str(work), "--default-index", made.server.url]) == 0
         git(work, "push", "--quiet", str(remote), "main")
         assert lock("--deliver", "branch") == []
+
+
+def test_a_branch_is_pushed_over_http_and_a_password_is_never_sent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".netrc").write_text("machine 127.0.0.1 login fleet password secret\n", encoding="utf-8")
+    (home / ".gitconfig").write_text('[credential]\nhelper = "!echo password=secret"\n', encoding="utf-8")
+    with bench(tmp_path, capsys, monkeypatch, {"lib 1.0": {}}) as made, GitServer(folder=tmp_path) as server:
+        monkeypatch.setenv("HOME", str(home))
+        monkeypatch.setenv("GIT_ASKPASS", "echo")
+        monkeypatch.setenv("GIT_USERNAME", "fleet")
+        made.ask("lib")
+        with (made.folder / "pyproject.toml").open("a", encoding="utf-8") as file:
+            file.write(f'\n[tool.deep-lock]\npython-versions = ["3.13"]\nplatforms = ["{LINUX}"]\n')
+        git(made.folder, "init", "--quiet", "-b", "main")
+        git(made.folder, "add", "--all")
+        git(made.folder, "commit", "--quiet", "-m", "first")
+        git(tmp_path, "clone", "--quiet", "--bare", str(made.folder), str(tmp_path / "remote.git"))
+        fleet = tmp_path / "fleet.txt"
+        fleet.write_text(f"{server.url}/remote.git\n", encoding="utf-8")
+        arguments = ["fleet", "lock", "-f", str(fleet), "--state", str(tmp_path / "state"), "--workers", "1"]
+        arguments += ["--default-index", made.server.url, "--hooks", "static"]
+        assert run(arguments) == 0
+        server.needs_login = True
+        assert run([*arguments, "--deliver", "branch"]) == 3
+        assert "could not read Username" in capsys.readouterr().err
+        server.needs_login = False
+        assert run([*arguments, "--deliver", "branch"]) == 0
+        assert "deep-lock/" in git(tmp_path / "remote.git", "branch", "--format=%(refname:short)")
+        assert server.logins == []
 
 
 @pytest.mark.parametrize(
