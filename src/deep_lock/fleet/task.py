@@ -97,7 +97,7 @@ def run_task(task: Task, context: RunContext) -> TaskResult:
     context = replace(context, now=task.now)
     locks: dict[str, str] = {}
     pages: dict[str, str] = {}
-    commit, failure = task.commit, None
+    commit, failure, tree = task.commit, None, None
     rows: list[Result] = []
     try:
         with temp_dirs.own_temporary_folder() as folder:
@@ -112,6 +112,8 @@ def run_task(task: Task, context: RunContext) -> TaskResult:
                 rows.append(_result(work, project))  # noqa: PERF401 - a fault keeps those before it
     except Exception as error:  # noqa: BLE001 - a fault of one repository is its result
         failure = failure_of(error)
+        if tree is not None:
+            failure = replace(failure, message=_without(failure.message, tree), hint=_without(failure.hint, tree))
     return TaskResult(
         result=RepositoryResult(
             repository=task.repository.name,
