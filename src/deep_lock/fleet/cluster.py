@@ -183,7 +183,7 @@ def _executor(client: Any, resources: tuple[str, ...], **more: Any) -> Any:
 
 
 def _submit(client: Any, resources: tuple[str, ...], task: bytes, avoided: str) -> "Future[Done]":
-    others = [own for own in _able(client, ()) if own != avoided] if avoided else []
+    others = [own for own in _able(client, resources) if own != avoided] if avoided else []
     more = {"workers": others, "allow_other_workers": True} if others else {}
     future: Future[Done] = _executor(client, resources, **more).submit(run_on_worker, task)
     return future
