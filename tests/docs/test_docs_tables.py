@@ -105,6 +105,7 @@ def _declared(extra: str = "") -> dict[str, str]:
         ("With the extra `attestations`", "attestations"),
         ("With the extra `fleet`", "fleet"),
         ("For tests", "test"),
+        ("For the site", "docs"),
     ],
 )
 def test_every_dependency_is_documented_with_its_bound(heading: str, extra: str) -> None:
@@ -202,9 +203,10 @@ def test_the_architecture_page_names_modules_that_exist() -> None:
 
 def test_every_requirement_has_a_pin_that_it_admits() -> None:
     """`.ci/run` takes these versions: a new release of a tool cannot break a change that is not about it."""
-    lines = (ROOT / ".ci" / "pins" / "tests.txt").read_text(encoding="utf-8").splitlines()
-    pins = {own.name: own.specifier for own in map(Requirement, lines[1:])}
-    for extra in ("", "attestations", "fleet", "test"):
-        for name, specifier in _declared(extra).items():
-            (pin,) = pins[canonicalize_name(name)]
-            assert pin.version in SpecifierSet(specifier), f"{name}{specifier}: .ci/pins/tests.txt has {pin}"
+    for file, extras in {"tests.txt": ("", "attestations", "fleet", "test"), "docs.txt": ("docs",)}.items():
+        lines = (ROOT / ".ci" / "pins" / file).read_text(encoding="utf-8").splitlines()
+        pins = {own.name: own.specifier for own in map(Requirement, lines[1:])}
+        for extra in extras:
+            for name, specifier in _declared(extra).items():
+                (pin,) = pins[canonicalize_name(name)]
+                assert pin.version in SpecifierSet(specifier), f"{name}{specifier}: .ci/pins/{file} has {pin}"
