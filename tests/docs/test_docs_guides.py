@@ -498,7 +498,15 @@ def _hooks() -> list[str]:
     for hook in hooks:
         assert hook["language"] == "python"
         inputs = ("deep.lock", "pyproject.toml", "setup.cfg", "setup.py", "requirements.txt", "requirements-dev.in")
-        for name in (*inputs, "requirements/base.txt", "constraints.txt", "deep-lock.toml", "uv.toml", "uv.lock", *MORE_INPUTS):
+        for name in (
+            *inputs,
+            "requirements/base.txt",
+            "constraints.txt",
+            "deep-lock.toml",
+            "uv.toml",
+            "uv.lock",
+            *MORE_INPUTS,
+        ):
             assert re.search(hook["files"], name)
             assert re.search(hook["files"], f"packages/web/{name}"), "a member of a workspace"
         for name in ("deep.lock.txt", "notes.txt", "web/setup.pyc", "cargo.lock", "requirements/README.md"):
