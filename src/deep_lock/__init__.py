@@ -1,4 +1,4 @@
-"""deep-lock: one hashed lockfile for runtime and build dependencies, to full depth. The public API: docs/api.md."""
+"""deep-lock: one hashed lockfile for runtime and build dependencies, to full depth. The public API: docs/reference/api.md."""
 
 # No import here: `python -m deep_lock` runs this file before the current directory is off the module search path.
 TYPE_CHECKING = False

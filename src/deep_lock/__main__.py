@@ -1,6 +1,6 @@
 """Where the process begins: `deep-lock`, and `python -m deep_lock`.
 
-In a folder that you do not trust, use `python -I -m deep_lock`: see docs/cli.md.
+In a folder that you do not trust, use `python -I -m deep_lock`: see docs/reference/untrusted-input.md.
 """
 
 import os

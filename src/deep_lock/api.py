@@ -1,4 +1,4 @@
-"""The functions of the public API, which `deep_lock` exports. docs/api.md has examples.
+"""The functions of the public API, which `deep_lock` exports. docs/reference/api.md has examples.
 
 They read the environment (credentials of indexes, the cache folder) and the clock as the command line does. Options that
 are not parameters come from ``[tool.deep-lock]`` of the project. Every error is a `DeepLockError`.

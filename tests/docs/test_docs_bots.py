@@ -1,4 +1,4 @@
-"""The program of docs/bots.md works from JSON alone, and what the page says of Dependabot."""
+"""The program of docs/guides/bots.md works from JSON alone, and what the page says of Dependabot."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from tests.support.paths import ROOT
 from tests.support.scenario_server import Releases
 from tests.support.scenarios import LINUX, bench
 
-PAGE = (ROOT / "docs" / "bots.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "guides" / "bots.md").read_text(encoding="utf-8")
 BACKEND = {"wheels": [], "sdist": True, "backend": "setuptools.build_meta"}
 OLD: Releases = {
     "one 1.0": {**BACKEND, "build": ["setuptools", "maker"]},

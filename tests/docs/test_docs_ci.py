@@ -45,7 +45,7 @@ def test_actionlint_finds_nothing() -> None:
 
 
 def test_every_action_is_pinned_by_commit_and_the_same_everywhere() -> None:
-    pages = [ROOT / "docs" / "ci" / "integrations.md", ROOT / "docs" / "ci" / "github-action" / "action.yml"]
+    pages = [ROOT / "docs" / "guides" / "integrations.md", ROOT / "docs" / "ci" / "github-action" / "action.yml"]
     found = {
         use for path in (*_workflows(), *pages) for use in USES.findall(path.read_text("utf-8")) if use[0][:2] != "./"
     }
@@ -110,3 +110,28 @@ def test_our_own_lock_is_that_of_the_project_and_what_ci_installs(tmp_path: Path
         assert [line for line in made.splitlines() if line[0] != "#"] == [
             line for line in kept.splitlines() if line[0] != "#"
         ], f"{name}: run: nox -s lock"
+
+
+def test_contributing_names_modules_and_tests_that_exist() -> None:
+    text = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = [
+        row.split("|")[2:4] for row in re.findall(r"^\| .*\|$", text.partition("you want to change")[2], re.MULTILINE)
+    ]
+    for modules, tests in rows[1:]:
+        named = [("src/deep_lock", name) for name in re.findall(r"`([\w/.]+)`", modules)]
+        named += [("", name) for name in re.findall(r"`([\w/.-]+)`", tests)]
+        assert len(named) > 1
+        assert [name for folder, name in named if not (ROOT / folder / name).exists()] == []
+    sessions = {name for names in re.findall(r"nox -s ([a-z ]+)", text) for name in names.split()}
+    defined = set(
+        re.findall(r"^def ([a-z]+)\(session", (ROOT / "noxfile.py").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert sessions == defined
+
+
+def test_a_contributor_installs_what_the_readme_installs() -> None:
+    text = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").replace(" -q", "")
+    commands = [line for line in text.splitlines() if line.startswith(".venv/bin/python -m pip")]
+    assert len(commands) == 2
+    assert [command for command in commands if command not in readme] == []

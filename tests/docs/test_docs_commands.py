@@ -1,4 +1,4 @@
-"""docs/cli.md lists every command, option, variable and exit code, and no others. The README's commands exist."""
+"""docs/reference lists every command, option, variable and exit code, and no others. The README's commands exist."""
 
 import re
 from collections.abc import Iterator
@@ -14,15 +14,15 @@ from deep_lock.cli.main import INTERRUPTED, cli
 from deep_lock.config.config import read_config
 
 ROOT = Path(__file__).parents[2]
-CLI = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+REFERENCE = ROOT / "docs" / "reference"
+CLI = REFERENCE / "cli"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CODE = re.compile(r"`([^`]+)`")
 
 
-def _tables(heading: str) -> list[list[str]]:
-    """Return the cells of every table row below a heading of the second level."""
-    section = CLI.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    rows = [line for line in section.splitlines() if re.match(r"\| [`\d]", line)]
+def _tables(page: Path) -> list[list[str]]:
+    """Return the cells of every row of a page's tables that begins with code or a number."""
+    rows = [line for line in page.read_text(encoding="utf-8").splitlines() if re.match(r"\| [`\d]", line)]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows]
 
 
@@ -47,35 +47,43 @@ def _options(command: click.Command) -> dict[frozenset[str], click.Option]:
     return {frozenset(option.opts): option for option in command.params if isinstance(option, click.Option)}
 
 
-def _documented(heading: str) -> dict[frozenset[str], list[str]]:
-    """Return the rows of a section by the names of their options, with the rows of a section that it refers to."""
-    section = CLI.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    same = re.search(r"^It takes every option of `(deep-lock [a-z ]+)`(?: but ([^.]+))?\.$", section, re.MULTILINE)
+def _page(path: str) -> Path:
+    """Return the page of a command; the small commands of `deep-lock cache` share one."""
+    name = path.removeprefix("deep-lock ").replace(" ", "-")
+    return CLI / f"{'cache' if name.startswith('cache-') else name}.md"
+
+
+def _documented(path: str) -> dict[frozenset[str], list[str]]:
+    """Return the rows of a command's page by the names of their options, with those of a page that it refers to."""
+    page = _page(path)
+    same = re.search(
+        r"^It takes every option of \[`(deep-lock [a-z ]+)`\]\([a-z-]+\.md\)(?: but ([^.]+))?\.$",
+        page.read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
     left_out = set(CODE.findall(same[2] or "")) if same else set()
-    shared = {
-        names: row for names, row in (_documented(f"`{same[1]}`") if same else {}).items() if not names & left_out
-    }
-    rows = _tables(heading)
-    return shared | {frozenset(text for text in CODE.findall(row[0]) if text.startswith("-")): row for row in rows}
+    shared = {names: row for names, row in (_documented(same[1]) if same else {}).items() if not names & left_out}
+    rows = {frozenset(text for text in CODE.findall(row[0]) if text.startswith("-")): row for row in _tables(page)}
+    return shared | {names: row for names, row in rows.items() if names}
 
 
 def test_every_command_is_documented() -> None:
-    listed = set(re.findall(r"^\| `(deep-lock [a-z -]+)` \|", CLI, re.MULTILINE))
+    listed = set(re.findall(r"^\| \[?`(deep-lock [a-z -]+)`", (CLI / "index.md").read_text("utf-8"), re.MULTILINE))
     assert listed == {path for path, _ in _commands(cli)}
 
 
 def test_every_option_is_documented_and_nothing_else() -> None:
-    assert set(_documented("Options before the command")) == set(_options(cli))
+    assert set(_documented("index")) == set(_options(cli))
     for path, command in _commands(cli):
         if _options(command):
-            assert set(_documented(f"`{path}`")) == set(_options(command)), path
+            assert set(_documented(path)) == set(_options(command)), path
 
 
 def test_every_variable_is_documented_and_works() -> None:
     lock = _command("lock")
     for path, command in _commands(cli):
         for names, option in _options(command).items():
-            assert CODE.findall(_documented(f"`{path}`")[names][1]) == [option.envvar]
+            assert CODE.findall(_documented(path)[names][1]) == [option.envvar]
     seen: dict[str, object] = {}
     probe = click.Command("lock", params=lock.params, callback=lambda **values: seen.update(values))
     environment = {
@@ -88,14 +96,14 @@ def test_every_variable_is_documented_and_works() -> None:
 
 
 def test_variables_of_the_options_before_the_command() -> None:
-    for names, row in _documented("Options before the command").items():
+    for names, row in _documented("index").items():
         long = next(name for name in names if name.startswith("--"))
         expected = [] if long == "--version" else [f"DEEP_LOCK_{long[2:].replace('-', '_').upper()}"]
         assert CODE.findall(row[1]) == expected
 
 
 def test_the_keys_of_options_are_known_to_the_configuration() -> None:
-    for row in _documented("`deep-lock lock`").values():
+    for row in _documented("deep-lock lock").values():
         for key in CODE.findall(row[2]):
             with pytest.raises(errors.ConfigError) as caught:
                 read_config({key: object()}, "pyproject.toml")
@@ -103,7 +111,7 @@ def test_the_keys_of_options_are_known_to_the_configuration() -> None:
 
 
 def test_choices_are_documented() -> None:
-    rows = {**_documented("`deep-lock lock`"), **_documented("Options before the command")}
+    rows = {**_documented("deep-lock lock"), **_documented("index")}
     for names, option in {**_options(_command("lock")), **_options(cli)}.items():
         if isinstance(option.type, click.Choice):
             assert set(option.type.choices) <= set(CODE.findall(rows[names][3])), names
@@ -115,7 +123,7 @@ def test_every_exit_code_is_documented() -> None:
         for subclass in kind.__subclasses__():
             yield from codes(subclass)
 
-    written = {int(row[0]) for row in _tables("Exit codes")}
+    written = {int(row[0]) for row in _tables(REFERENCE / "exit-codes.md")}
     assert written == {0, *codes(errors.DeepLockError), INTERNAL, INTERRUPTED}
 
 

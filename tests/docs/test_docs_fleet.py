@@ -1,11 +1,11 @@
-"""The simulation in docs/fleet.md."""
+"""The simulation in docs/guides/fleet.md."""
 
 from tests.support.fleet_simulation import Costs, bound, rows, simulate
 from tests.support.paths import ROOT
 
 
 def test_the_table_is_that_of_the_simulation() -> None:
-    page = (ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "guides" / "fleet.md").read_text(encoding="utf-8")
     for row in rows(0.05, (1, 64)):
         assert row in page.splitlines()
     costs = Costs()

@@ -1,4 +1,4 @@
-"""docs/json.md lists every document, schema and error code."""
+"""docs/formats/json.md lists every document, schema and error code."""
 
 import ast
 import re
@@ -20,12 +20,12 @@ from tests.support import schemas
 from tests.support.paths import ROOT
 
 SOURCE = ROOT / "src" / "deep_lock"
-PAGE = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "formats" / "json.md").read_text(encoding="utf-8")
 
 
 def test_every_document_is_listed_with_its_schema() -> None:
     rows = re.findall(
-        r"^\| `deep-lock/([a-z-]+)` \| .* \| \[(.*)\]\(schemas/(.*)\.schema\.json\) \|$", PAGE, re.MULTILINE
+        r"^\| `deep-lock/([a-z-]+)` \| .* \| \[(.*)\]\(\.\./schemas/(.*)\.schema\.json\) \|$", PAGE, re.MULTILINE
     )
     assert sorted(rows) == [(name, name, name) for name in schemas.NAMES]
 

@@ -1,4 +1,4 @@
-"""docs/policy.md lists every key of a policy with its level and meaning, and no others."""
+"""docs/reference/policy.md lists every key of a policy with its level and meaning, and no others."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from deep_lock.config.policy import KEYS, SETTINGS, read_policy_file
 from deep_lock.models.changes import CODES, Finding, Severity
 from deep_lock.models.policy import AGAINST, PROFILES, RULES, Exemption, Level
 
-PAGE = (Path(__file__).parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "policy.md").read_text(encoding="utf-8")
 
 
 def _rows(heading: str) -> list[list[str]]:

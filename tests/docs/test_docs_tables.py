@@ -45,23 +45,27 @@ def _rows(text: str) -> list[list[str]]:
 
 
 def test_every_key_of_the_configuration_is_documented() -> None:
-    documented = [row[0].strip("`") for row in _rows(_section("configuration.md", "Keys"))[1:]]
+    documented = [row[0].strip("`") for row in _rows(_section("reference/configuration.md", "Keys"))[1:]]
     assert len(documented) == len(set(documented))
     assert set(documented) == set(config._READERS)
 
 
 def test_every_key_of_an_index_is_documented() -> None:
-    documented = {row[0].strip("`") for row in _rows(_section("configuration.md", "`[[tool.deep-lock.index]]`"))[1:]}
+    documented = {
+        row[0].strip("`") for row in _rows(_section("reference/configuration.md", "`[[tool.deep-lock.index]]`"))[1:]
+    }
     assert documented == set(config.IndexSetting.__struct_encode_fields__)
 
 
 def test_every_key_of_an_audit_is_documented() -> None:
-    documented = [row[0].strip("`") for row in _rows(_section("configuration.md", "`[tool.deep-lock.audit]`"))[1:]]
+    documented = [
+        row[0].strip("`") for row in _rows(_section("reference/configuration.md", "`[tool.deep-lock.audit]`"))[1:]
+    ]
     assert sorted(documented) == sorted(audit.KEYS)
 
 
 def test_the_example_of_a_configuration_is_read() -> None:
-    example, *_ = re.findall(r"```toml\n(.*?)```", _page("configuration.md"), re.DOTALL)
+    example, *_ = re.findall(r"```toml\n(.*?)```", _page("reference/configuration.md"), re.DOTALL)
     read = config.read_config(tomllib.loads(example)["tool"]["deep-lock"], "pyproject.toml")
     assert read.sources == (("our-library", "corp"),)
 
@@ -72,14 +76,16 @@ def test_the_example_of_a_configuration_is_read() -> None:
 def test_every_backend_is_documented_with_its_versions() -> None:
     written = {
         frozenset(re.findall(r"`([^`]+)`", backends)): (name, SpecifierSet(versions.strip("`")), "†" in backends)
-        for backends, name, versions in _rows(_section("closure.md", "Backends with a static rule"))[1:]
+        for backends, name, versions in _rows(_section("concepts/closure.md", "Backends with a static rule"))[1:]
     }
     rules = {rule.backends: (rule.distribution, rule.read, rule.only_itself) for rule in answer.RULES.values()}
     assert written == rules
 
 
 def test_the_default_platforms_are_documented() -> None:
-    assert re.findall(r"^- `(.+)`$", _section("closure.md", "Targets"), re.MULTILINE) == list(DEFAULT_PLATFORMS)
+    assert re.findall(r"^- `(.+)`$", _section("concepts/closure.md", "Targets"), re.MULTILINE) == list(
+        DEFAULT_PLATFORMS
+    )
 
 
 # -- dependencies
@@ -99,10 +105,11 @@ def _declared(extra: str = "") -> dict[str, str]:
         ("With the extra `attestations`", "attestations"),
         ("With the extra `fleet`", "fleet"),
         ("For tests", "test"),
+        ("For the site", "docs"),
     ],
 )
 def test_every_dependency_is_documented_with_its_bound(heading: str, extra: str) -> None:
-    rows = _rows(_section("dependencies.md", heading))[1:]
+    rows = _rows(_section("project/dependencies.md", heading))[1:]
     assert {row[0]: row[1].strip("`") for row in rows} == _declared(extra)
 
 
@@ -134,13 +141,13 @@ def test_what_is_imported_is_declared_and_the_reverse() -> None:
 
 
 def _example() -> str:
-    (example,) = re.findall(r"```toml\n(.*?)```", _page("lock-format.md"), re.DOTALL)
+    (example,) = re.findall(r"```toml\n(.*?)```", _page("formats/lock-format.md"), re.DOTALL)
     return str(example)
 
 
 def test_the_example_lock_is_read_and_written_again() -> None:
     warned: list[Event] = []
-    lock = from_text(_example(), "docs/lock-format.md", warned.append)
+    lock = from_text(_example(), "docs/formats/lock-format.md", warned.append)
     assert warned == []
     assert to_text(lock) == _example()
     targets = tuple(make_target(target.python, target.platform, host=None) for target in lock.targets)
@@ -159,7 +166,7 @@ def _keys(kind: type[Struct]) -> frozenset[str]:
 
 
 def test_every_key_of_a_lock_is_documented() -> None:
-    documented = set(re.findall(r"`([a-z-]+)(?: = [^`]*)?`", _page("lock-format.md")))
+    documented = set(re.findall(r"`([a-z-]+)(?: = [^`]*)?`", _page("formats/lock-format.md")))
     assert _keys(Document) - documented == set()
 
 
@@ -168,13 +175,16 @@ def test_every_key_of_a_lock_is_documented() -> None:
 
 def test_every_package_is_documented() -> None:
     packages = {path.stem for path in SOURCE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
-    documented = {row[0].strip("`").rstrip("/") for row in _rows(_section("architecture.md", "The packages"))[1:]}
+    documented = {
+        row[0].strip("`").rstrip("/") for row in _rows(_section("project/architecture.md", "The packages"))[1:]
+    }
     assert documented == {package for package in packages if not package.startswith("__")}
 
 
 def test_the_architecture_page_names_files_that_exist() -> None:
     named = re.findall(
-        r"`((?:[a-z_]+/)+[a-z_]+\.py|[a-z_]+\.py|docs/[a-z-]+\.md)`", _section("architecture.md", "Where is it?")
+        r"`((?:[a-z_]+/)+[a-z_]+\.py|[a-z_]+\.py|docs/[a-z/-]+\.md)`",
+        _section("project/architecture.md", "Where is it?"),
     )
     roots = {True: ROOT, False: SOURCE}
     assert len(named) > 20, "the page has changed: change this test, too"
@@ -182,8 +192,8 @@ def test_the_architecture_page_names_files_that_exist() -> None:
 
 
 def test_the_architecture_page_names_modules_that_exist() -> None:
-    (row,) = [row for row in _rows(_section("architecture.md", "The packages")) if row[0] == "`cli/`"]
-    cells = [cell for row in _rows(_section("architecture.md", "Two examples")) for cell in row[1:]]
+    (row,) = [row for row in _rows(_section("project/architecture.md", "The packages")) if row[0] == "`cli/`"]
+    cells = [cell for row in _rows(_section("project/architecture.md", "Two examples")) for cell in row[1:]]
     named = [f"cli.{name}" for name in re.findall(r"`([a-z]+)`", row[1])]
     named += [name for cell in cells for name in re.findall(r"`([a-z_.]+)`", cell)]
     paths = [SOURCE.joinpath(*name.split(".")) for name in named]
@@ -193,10 +203,11 @@ def test_the_architecture_page_names_modules_that_exist() -> None:
 
 def test_every_requirement_has_a_pin_that_it_admits() -> None:
     """`.ci/run` takes these versions: a new release of a tool cannot break a change that is not about it."""
-    lines = (ROOT / ".ci" / "pins" / "tests.txt").read_text(encoding="utf-8").splitlines()
-    texts = [line.rstrip(" \\") for line in lines if not line.startswith(("#", "    --hash="))]
-    pins = {own.name: own.specifier for own in map(Requirement, texts)}
-    for extra in ("", "attestations", "fleet", "test"):
-        for name, specifier in _declared(extra).items():
-            (pin,) = pins[canonicalize_name(name)]
-            assert pin.version in SpecifierSet(specifier), f"{name}{specifier}: .ci/pins/tests.txt has {pin}"
+    for file, extras in {"tests.txt": ("", "attestations", "fleet", "test"), "docs.txt": ("docs",)}.items():
+        lines = (ROOT / ".ci" / "pins" / file).read_text(encoding="utf-8").splitlines()
+        texts = [line.rstrip(" \\") for line in lines if not line.startswith(("#", "    --hash="))]
+        pins = {own.name: own.specifier for own in map(Requirement, texts)}
+        for extra in extras:
+            for name, specifier in _declared(extra).items():
+                (pin,) = pins[canonicalize_name(name)]
+                assert pin.version in SpecifierSet(specifier), f"{name}{specifier}: .ci/pins/{file} has {pin}"

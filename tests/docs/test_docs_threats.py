@@ -5,7 +5,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 ROWS = re.findall(
-    r"^\| (?!promise|---|actor)(.+?) \| (.+?) \|$", (ROOT / "docs" / "threat-model.md").read_text("utf-8"), re.MULTILINE
+    r"^\| (?!promise|---|actor)(.+?) \| (.+?) \|$",
+    (ROOT / "docs" / "project" / "threat-model.md").read_text("utf-8"),
+    re.MULTILINE,
 )
 
 
@@ -19,4 +21,4 @@ def test_each_promise_has_tests_that_exist() -> None:
 
 
 def test_security_md_points_to_the_threat_model() -> None:
-    assert "(../docs/threat-model.md)" in (ROOT / ".github" / "SECURITY.md").read_text(encoding="utf-8")
+    assert "(../docs/project/threat-model.md)" in (ROOT / ".github" / "SECURITY.md").read_text(encoding="utf-8")

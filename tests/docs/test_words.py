@@ -1,4 +1,4 @@
-"""The words that docs/style.md rules out are not in the code and not in the documentation."""
+"""The words that docs/project/style.md rules out are not in the code and not in the documentation."""
 
 import io
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STYLE = (ROOT / "docs" / "style.md").read_text(encoding="utf-8")
+STYLE = (ROOT / "docs" / "project" / "style.md").read_text(encoding="utf-8")
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 CODE_IN_PROSE = re.compile(r"^ *```.*?^ *```$|`[^`\n]+`|\]\([^)]+\)", re.MULTILINE | re.DOTALL)
 DATA = {"popular_projects.py"}
@@ -81,12 +81,20 @@ def _files(folder: str, *suffixes: str) -> list[Path]:
 
 def test_the_code_has_no_banned_word() -> None:
     found = _listed(_files("src", ".py", ".html", ".js"))
-    assert not found, "docs/style.md rules these words out:\n" + "\n".join(found)
+    assert not found, "docs/project/style.md rules these words out:\n" + "\n".join(found)
 
 
 def test_the_documentation_has_no_banned_word() -> None:
-    found = _listed([ROOT / "README.md", ROOT / ".pre-commit-hooks.yaml", *_files("docs", ".md", ".yml")])
-    assert not found, "docs/style.md rules these words out:\n" + "\n".join(found)
+    found = _listed(
+        [
+            ROOT / "README.md",
+            ROOT / "CHANGELOG.md",
+            *_files(".github", ".md", ".yml"),
+            ROOT / ".pre-commit-hooks.yaml",
+            *_files("docs", ".md", ".yml"),
+        ]
+    )
+    assert not found, "docs/project/style.md rules these words out:\n" + "\n".join(found)
 
 
 def test_the_table_is_read() -> None:

@@ -63,7 +63,7 @@ def test_a_file_that_cannot_be_read_is_no_fault_of_the_program(
 
 def test_the_codes_are_documented() -> None:
     assert "\n  70   " in main.HELP
-    assert "\n| 70 |" in (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert "\n| 70 |" in (ROOT / "docs" / "reference" / "exit-codes.md").read_text(encoding="utf-8")
 
 
 INTERRUPTED = """

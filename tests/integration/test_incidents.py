@@ -1,4 +1,4 @@
-"""docs/incidents.md: each incident is replayed, and the table and the outputs of the page are those of the command line."""
+"""docs/concepts/incidents.md: each incident is replayed, and the table and the outputs of the page are those of the command line."""
 
 import re
 import shlex
@@ -13,7 +13,7 @@ from tests.support.incidents import GATES, INCIDENTS, Incident, Replay, replay
 from tests.support.paths import ROOT
 from tests.support.scenarios import MINOR, bench
 
-PAGE = (ROOT / "docs" / "incidents.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "concepts" / "incidents.md").read_text(encoding="utf-8")
 POLICY = PAGE.split("```toml\n")[1].split("```")[0]
 ROW = re.compile(r"^\| \[(.+?)\]\(#.+?\) \| (.+) \|$", re.MULTILINE)
 REMOVAL = "# The index removes the files."

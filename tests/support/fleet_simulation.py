@@ -1,4 +1,4 @@
-"""A simulation of a fleet run, for the table in docs/fleet.md: which bound is met first, with how many workers.
+"""A simulation of a fleet run, for the table in docs/guides/fleet.md: which bound is met first, with how many workers.
 
 Times are from runs of `deep-lock fleet lock` with 500 generated repositories on a machine with two processors. What was not
 measured is an assumption, and is named so in the page.
@@ -97,7 +97,7 @@ def bound(run: Simulated, total: int, costs: Costs) -> str:
 
 
 def rows(share: float, every: Sequence[int] = WORKERS, costs: Costs | None = None) -> list[str]:
-    """Return rows of the table in docs/fleet.md."""
+    """Return rows of the table in docs/guides/fleet.md."""
     costs = costs or Costs()
     found = []
     for workers in every:

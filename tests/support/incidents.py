@@ -2,7 +2,7 @@
 
 One TOML file in fixtures/incidents is one incident. What is malicious in it is harmless text that nothing runs.
 
-``title``             the heading in docs/incidents.md
+``title``             the heading in docs/concepts/incidents.md
 ``days-online``       how long the files of the attack could be installed, by the sources of the page, rounded up; the replay
                       is at the end of this time. Without it the time is not known, and the replay is a day after the upload
 ``requirements``      what the project requires before the attack
@@ -67,7 +67,7 @@ GATES = (
     "`verify`",
     "`vet`",
 )
-"""The columns of the table in docs/incidents.md."""
+"""The columns of the table in docs/concepts/incidents.md."""
 STOPS = "**stops**"
 PUBLISHERS = frozenset({"provenance-lost", "identity-changed", "identity-new", "publisher", "not-attested"})
 OF_THE_REPLAY = frozenset({"insecure-url", "license-unknown", "too-new"})
@@ -120,7 +120,7 @@ class Replay:
         return json.loads(out)
 
     def neutral(self, output: str) -> str:
-        """Return an output with the address of each server as docs/incidents.md has it."""
+        """Return an output with the address of each server as docs/concepts/incidents.md has it."""
         for name, server in self.made.servers.items():
             host = f"{name or 'index'}.example"
             output = output.replace(server.origin, f"https://{host}").replace(urlsplit(server.origin).netloc, host)

@@ -1,4 +1,4 @@
-"""The public API: what `deep_lock` exports, and the examples of docs/api.md."""
+"""The public API: what `deep_lock` exports, and the examples of docs/reference/api.md."""
 
 import ast
 import re
@@ -13,7 +13,7 @@ from tests.support.paths import FIXTURES, ROOT
 from tests.support.scenario_server import Releases
 from tests.support.scenarios import Bench, bench
 
-PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^## ([^\n]+)\n+```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 RELEASES: Releases = {
     "lib 1.0": {},

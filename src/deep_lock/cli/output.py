@@ -28,7 +28,7 @@ LOG_SCHEMA = "deep-lock/log"
 class Printer:
     """Writes for people and for programs. ``verbosity``: -1 quiet, 0 normal, 1 and 2 more.
 
-    ``log_format`` is that of stderr: lines for people, or a JSON document on each line (docs/json.md).
+    ``log_format`` is that of stderr: lines for people, or a JSON document on each line (docs/formats/json.md).
     """
 
     def __init__(self, *, verbosity: int = 0, color: ColorMode = "auto", log_format: LogFormat = "text") -> None:

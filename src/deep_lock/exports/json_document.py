@@ -1,4 +1,4 @@
-"""A lock as one JSON document with a version of its own, for bots: docs/export-json.md names every key.
+"""A lock as one JSON document with a version of its own, for bots: docs/formats/export-json.md names every key.
 
 Invariant: within a version, keys are only added. Empty values are present and empty; unknown values are null.
 """

@@ -1,6 +1,6 @@
 """An audit as text, Markdown, JSON, SARIF 2.1.0 and annotations of GitHub.
 
-docs/audit.md describes the JSON document. Within a version keys are only added.
+docs/reference/audit.md describes the JSON document. Within a version keys are only added.
 """
 
 from collections import Counter

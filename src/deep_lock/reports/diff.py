@@ -1,6 +1,6 @@
 """A comparison of two locks as text, Markdown, JSON, SARIF 2.1.0 and workflow commands of GitHub; and a lock in few words.
 
-docs/diff-json.md describes the JSON document. Within a version keys are only added.
+docs/formats/diff-json.md describes the JSON document. Within a version keys are only added.
 """
 
 from collections import Counter

@@ -1,6 +1,6 @@
 """The envelope of the JSON documents, and the document of a failure.
 
-A document begins with its schema and the version of the schema. Within a version keys are only added. docs/json.md lists the
+A document begins with its schema and the version of the schema. Within a version keys are only added. docs/formats/json.md lists the
 documents, docs/schemas has their JSON Schemas.
 """
 

@@ -204,7 +204,7 @@ def test_the_schema_is_strict() -> None:
 
 
 def test_every_key_of_the_schema_is_documented_and_nothing_else() -> None:
-    page = (ROOT / "docs" / "export-json.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "formats" / "export-json.md").read_text(encoding="utf-8")
     parts = re.split(r"^## ", page, flags=re.MULTILINE)
     tables = {
         part.split("\n")[0].strip("`"): set(

@@ -150,7 +150,7 @@ def test_what_one_lock_does_not_have_is_said_not_to_be_compared(pair: Pair) -> N
 
 
 def test_every_code_is_documented_as_it_is() -> None:
-    page = (FOLDER.parents[1] / "docs" / "diff-json.md").read_text(encoding="utf-8")
+    page = (FOLDER.parents[1] / "docs" / "formats" / "diff-json.md").read_text(encoding="utf-8")
     rows = {
         tuple(cell.strip(" `") for cell in line.split("|")[1:5]) for line in page.splitlines() if line.startswith("| `")
     }

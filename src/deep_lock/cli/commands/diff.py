@@ -114,7 +114,7 @@ def _fail_on(text: str) -> str:
     near = get_close_matches(text[:100], names, n=1)
     raise UsageError(
         f"--fail-on {show(text)}: is neither a level ({', '.join(WEIGHTS)}) nor a code of a change",
-        hint=f"did you mean {near[0]}?" if near else "docs/diff-json.md has the codes",
+        hint=f"did you mean {near[0]}?" if near else "docs/formats/diff-json.md has the codes",
     )
 
 

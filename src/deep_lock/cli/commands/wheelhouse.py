@@ -50,7 +50,7 @@ Without network, after deep-lock fetch -d files elsewhere:
   deep-lock wheelhouse -d wheels --offline --from files
 
 \b
-On the workers of a scheduler, which have the resources sandbox and LABEL (docs/fleet.md):
+On the workers of a scheduler, which have the resources sandbox and LABEL (docs/guides/fleet.md):
   deep-lock wheelhouse -d wheels --target LABEL --remote-cache s3://BUCKET/FOLDER \\
     --scheduler tls://HOST:PORT --tls-ca ca.pem --tls-cert cert.pem --tls-key key.pem
 """
