@@ -163,6 +163,5 @@ def test_the_readme_has_two_commands() -> None:
 def test_ci_runs_the_readme_s_tests() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     command = re.findall(r"```console\n(.*?)```", README, re.DOTALL)[1]
-    _, install, run = (part.strip() for part in command.split("&&"))
-    assert install.removeprefix(".venv/bin/pip ") in script
-    assert run.removeprefix(".venv/bin/") in script
+    _, *steps = (part.strip().removeprefix(".venv/bin/") for part in command.split("&&"))
+    assert [step for step in steps if step not in script] == []

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -443,19 +444,51 @@ def _installed(venv: Path) -> set[str]:
 CI = GUIDES.parent / "ci"
 
 
+CONTEXT = {
+    "github.token": "a-token",
+    "github.event.pull_request.number": "7",
+    "inputs.compare-with": "HEAD",
+    "inputs.comment": "true",
+}
+"""What the expressions of the action contain in a pull request, and inputs that are not the defaults."""
+
+
 def _action() -> list[str]:
-    """Return the commands of the composite action, with the defaults of its inputs and HEAD to compare with."""
+    """Return the scripts of the composite action as they run in a pull request, each with its environment."""
     document = yaml.safe_load((CI / "github-action" / "action.yml").read_text(encoding="utf-8"))
-    values = {name: str(own["default"]) for name, own in document["inputs"].items()} | {"compare-with": "HEAD"}
+    defaults = {f"inputs.{name}": str(own["default"]) for name, own in document["inputs"].items()} | CONTEXT
     assert document["runs"]["using"] == "composite"
-    return [_filled(step["run"], "${{ inputs.%s }}", values) for step in document["runs"]["steps"]]
+    scripts = [step for step in document["runs"]["steps"] if "run" in step]
+    conditions = {part.strip() for step in scripts for part in step.get("if", "").strip("${} ").split("&&")}
+    assert conditions - {""} == {
+        "inputs.compare-with != ''",
+        "steps.base.outputs.lock == 'true'",
+        "inputs.comment == 'true'",
+        "inputs.fail-on != ''",
+        "github.event_name == 'pull_request'",
+    }
+    return [
+        _exports({name: _filled(value, "${{ %s }}", defaults) for name, value in step.get("env", {}).items()})
+        + _filled(step["run"], "${{ %s }}", {})
+        for step in scripts
+    ]
 
 
 def _component() -> list[str]:
-    """Return the script of the GitLab component, with the defaults of its inputs."""
+    """Return the script of the GitLab component, with the defaults of its inputs, and their environment."""
     spec, jobs = yaml.safe_load_all((CI / "gitlab" / "deep-lock.yml").read_text(encoding="utf-8"))
-    values = {name: str(own["default"]) for name, own in spec["spec"]["inputs"].items()}
-    return [_filled(line, "$[[ inputs.%s ]]", values) for line in jobs["deep-lock"]["script"]]
+    values = {f"inputs.{name}": str(own["default"]) for name, own in spec["spec"]["inputs"].items()}
+    job = jobs["deep-lock"]
+    variables = {name: _filled(value, "$[[ %s ]]", values) for name, value in job["variables"].items()}
+    own = _exports({name: value for name, value in variables.items() if name.startswith("LOCK_")})
+    return [own + _filled(line, "$[[ %s ]]", {}) for line in job["script"]]
+
+
+def _exports(variables: Mapping[str, str]) -> str:
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+
+
+MORE_INPUTS = ("requirements/dev/test.in", "poetry.lock", "pylock.web.toml", "policy.toml", "supply-chain/audits.toml")
 
 
 def _hooks() -> list[str]:
@@ -465,7 +498,15 @@ def _hooks() -> list[str]:
     for hook in hooks:
         assert hook["language"] == "python"
         inputs = ("deep.lock", "pyproject.toml", "setup.cfg", "setup.py", "requirements.txt", "requirements-dev.in")
-        for name in (*inputs, "requirements/base.txt", "constraints.txt", "deep-lock.toml", "uv.toml", "uv.lock"):
+        for name in (
+            *inputs,
+            "requirements/base.txt",
+            "constraints.txt",
+            "deep-lock.toml",
+            "uv.toml",
+            "uv.lock",
+            *MORE_INPUTS,
+        ):
             assert re.search(hook["files"], name)
             assert re.search(hook["files"], f"packages/web/{name}"), "a member of a workspace"
         for name in ("deep.lock.txt", "notes.txt", "web/setup.pyc", "cargo.lock", "requirements/README.md"):
@@ -480,26 +521,79 @@ def _filled(text: str, form: str, values: Mapping[str, str]) -> str:
     return text
 
 
+def _run_for_ci(commands: list[str], environ: Mapping[str, str], folder: Path) -> list[int]:
+    """Run commands as a job does, until one fails; return their exit codes.
+
+    Programs that make requests to the host, gh and curl, are replaced: they write their arguments to requests.txt.
+    """
+    for name in ("gh", "curl"):
+        _script(Path(environ["VIRTUAL_ENV"], "bin"), name, f'echo "$*" >> {folder.parent / "requests.txt"}')
+    own = {
+        **environ,
+        "GITHUB_OUTPUT": str(folder.parent / "output.txt"),
+        "GITHUB_REPOSITORY": "ada/letters",
+        "RUNNER_TEMP": str(folder.parent),
+        "CI_MERGE_REQUEST_DIFF_BASE_SHA": "HEAD",
+        "CI_MERGE_REQUEST_IID": "7",
+        "CI_API_V4_URL": "https://git.example/api/v4",
+        "CI_PROJECT_ID": "1",
+        "LOCK_NOTE_TOKEN": "a-token",
+    }
+    codes: list[int] = []
+    for command in commands:
+        ran = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],
+            cwd=folder,
+            env=own,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        codes.append(ran.returncode)
+        if ran.returncode not in {0, 1}:
+            raise AssertionError(f"{command}\n{ran.stdout}\n{ran.stderr}")
+        if ran.returncode == 1:
+            break
+    return codes
+
+
 @pytest.mark.parametrize("commands", [_action, _component, _hooks])
 def test_every_command_for_ci_works(
     commands: Callable[[], list[str]], environ: Mapping[str, str], tmp_path: Path
 ) -> None:
     project, summary = tmp_path / "project", tmp_path / "summary.md"
     _prepare(environ, project)
-    own = {**environ, "GITHUB_STEP_SUMMARY": str(summary), "CI_MERGE_REQUEST_DIFF_BASE_SHA": "HEAD"}
-    for command in commands():
-        ran = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", command],
-            cwd=project,
-            env=own,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert ran.returncode == 0, f"{command}\n{ran.stdout}\n{ran.stderr}"
-    told = [path for path in (summary, project / "deep-lock.md") if path.is_file()]
-    assert all("No differences." in path.read_text(encoding="utf-8") for path in told)
-    assert len(told) == (0 if commands is _hooks else 1)
+    assert set(_run_for_ci(commands(), environ, project)) == {0}
+    written = [path for path in (summary, project / "deep-lock.md") if path.is_file()]
+    assert all("No differences." in path.read_text(encoding="utf-8") for path in written)
+    assert len(written) == (0 if commands is _hooks else 1)
+    requests = tmp_path / "requests.txt"
+    assert "deep-lock.md" not in (requests.read_text(encoding="utf-8") if requests.is_file() else ""), "a comment"
+
+
+@pytest.mark.parametrize("commands", [_action, _component])
+def test_a_dangerous_change_is_a_comment_and_fails_the_job(
+    commands: Callable[[], list[str]], environ: Mapping[str, str], tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    pyproject = project / "pyproject.toml"
+    text = pyproject.read_text(encoding="utf-8")
+    pyproject.write_text(text.replace('"app-lib"', '"shared"'), encoding="utf-8")
+    _prepare(environ, project)
+    pyproject.write_text(text, encoding="utf-8")
+    subprocess.run(["deep-lock", "-q", "lock"], cwd=project, env=dict(environ), check=True)
+    script = commands()
+    assert _run_for_ci(script, environ, project) == [0] * (len(script) - 1) + [1]
+    *_, last = (tmp_path / "requests.txt").read_text(encoding="utf-8").splitlines()
+    if commands is _action:
+        assert last.startswith("api --silent --method POST repos/ada/letters/issues/7/comments -F body=@")
+        comment = (tmp_path / "deep-lock-comment.md").read_text(encoding="utf-8")
+        assert comment.startswith("<!-- deep-lock of . -->\n")
+        assert (tmp_path / "output.txt").read_text(encoding="utf-8") == "lock=true\n"
+    else:
+        assert last.endswith("https://git.example/api/v4/projects/1/merge_requests/7/notes")
+        comment = (project / "deep-lock.md").read_text(encoding="utf-8")
+    assert "app-lib" in comment
 
 
 @pytest.mark.parametrize("commands", [_action, _component, _hooks])

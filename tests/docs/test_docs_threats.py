@@ -21,4 +21,4 @@ def test_each_promise_has_tests_that_exist() -> None:
 
 
 def test_security_md_points_to_the_threat_model() -> None:
-    assert "(docs/project/threat-model.md)" in (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    assert "(../docs/project/threat-model.md)" in (ROOT / ".github" / "SECURITY.md").read_text(encoding="utf-8")
