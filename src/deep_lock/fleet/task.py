@@ -103,7 +103,7 @@ def run_task(task: Task, context: RunContext) -> TaskResult:
         with temp_dirs.own_temporary_folder() as folder:
             repositories = git.Repositories(context.cache_folder, context.environ, offline=task.options.network.offline)
             url, ref = task.repository.url, task.repository.ref
-            commit = commit or repositories.commit_of(url, ref)
+            commit = commit or repositories.commit_of(url, ref, seconds=task.look_up_seconds)
             tree = repositories.checkout(url, commit, ref, folder / TREE)
             checkout.refuse_links(tree, task.repository.exclude, task.repository.name)
             context = replace(context, checkout=tree)

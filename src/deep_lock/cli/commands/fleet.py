@@ -9,10 +9,9 @@ from typing import Any
 
 import click
 
-from deep_lock.cli import fleet_delivery
+from deep_lock.cli import fleet_delivery, fleet_progress
 from deep_lock.cli.commands.fleet_query import CONFLICT, query_command
 from deep_lock.cli.failures import INTERNAL
-from deep_lock.cli.fleet_progress import rate_and_time_left
 from deep_lock.cli.options import (
     HOOKS,
     NETWORK,
@@ -264,10 +263,11 @@ def _worked(
             )
             reporter(ended)
             if result.exit_code or not session.progress:
-                rate = "" if session.progress else rate_and_time_left(ended)
+                rate = "" if session.progress else fleet_progress.rate_and_time_left(ended)
                 session.printer.info(f"[{ended.done}/{ended.total}] {_result_line(result, rate)}")
 
-        summary = run.run_fleet(options, kept, session.context, on_result, lambda: datetime.now(UTC))
+        reporter.receivers = (*reporter.receivers, fleet_progress.Lines(session.printer, has_progress=session.progress))
+        summary = run.run_fleet(options, kept, session.context, on_result, lambda: datetime.now(UTC), reporter=reporter)
         conflicts = view.write(options.state)
         if conflicts:
             reporter(Warned(code="HashConflict", subject="fleet", message=answers.conflicts_text(conflicts)))
@@ -324,7 +324,10 @@ def _summary_json(summary: run.Summary, code: int, deliveries: tuple[dict[str, A
 )
 def fleet_plan_command(session: Session, /, **values: Any) -> None:
     """Print the plan."""
-    made = run.plan_fleet(_options(values, "lock"), session.context)
+    options = _options(values, "lock")
+    with session.reporting() as reporter:
+        reporter.receivers = (*reporter.receivers, fleet_progress.Lines(session.printer, has_progress=session.progress))
+        made = run.plan_fleet(options, session.context, reporter)
     if values["form"] == "json":
         session.printer.data(_plan_json(made))
         return
