@@ -265,6 +265,9 @@ def _worked(
             if result.exit_code or not session.progress:
                 rate = "" if session.progress else fleet_progress.rate_and_time_left(ended)
                 session.printer.info(f"[{ended.done}/{ended.total}] {_result_line(result, rate)}")
+                for hint in dict.fromkeys((*(own.hint for own in result.projects), result.hint)):
+                    if hint:
+                        session.printer.info(f"  hint: {show(answers.first_line(hint), limit=300)}")
 
         reporter.receivers = (*reporter.receivers, fleet_progress.Lines(session.printer, has_progress=session.progress))
         summary = run.run_fleet(options, kept, session.context, on_result, lambda: datetime.now(UTC), reporter=reporter)
@@ -282,14 +285,19 @@ def _result_line(result: RepositoryResult, rate: str) -> str:
         for own in result.projects
     ]
     if result.message:
-        parts.append(f"{result.status}: {show(answers.first_line(result.message))}")
+        message = answers.first_line(result.message).removeprefix(f"{result.repository}: ")
+        parts.append(f"{result.status}: {show(message)}")
     return f"{show(result.repository)}: {'; '.join(parts)} ({result.seconds:.1f} s{f'; {rate}' if rate else ''})"
 
 
 def _summary_line(summary: run.Summary) -> str:
-    counts = ", ".join(f"{number} {name}" for name, number in sorted(summary.counts.items()))
+    counts = ", ".join(
+        f"{number} {name.replace('repositories', 'repository') if number == 1 else name}"
+        for name, number in sorted(summary.counts.items())
+    )
     left = f", {summary.left} left by --limit" if summary.left else ""
-    return f"{summary.ran} repositories ran, {summary.skipped} did not have to{left}, {summary.seconds:.1f} s; projects: {counts or 'none'}"
+    ran = "1 repository" if summary.ran == 1 else f"{summary.ran} repositories"
+    return f"{ran} ran, {summary.skipped} did not have to{left}, {summary.seconds:.1f} s; projects: {counts or 'none'}"
 
 
 def _summary_json(summary: run.Summary, code: int, deliveries: tuple[dict[str, Any], ...]) -> Safe:
