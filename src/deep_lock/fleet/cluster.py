@@ -6,7 +6,6 @@ The modules of Dask are imported when a run uses a cluster: they are in the extr
 import asyncio
 import logging
 import signal
-import ssl
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from msgspec import Struct
 from deep_lock.errors import NetworkError, UsageError, raise_machine_fault
 from deep_lock.fleet.records import SANDBOX, Done
 from deep_lock.fleet.worker_process import run_in_worker
+from deep_lock.network import tls
 from deep_lock.sanitize import listed, show
 
 _dask: Any = distributed
@@ -116,7 +116,7 @@ def remote(address: str, *, ca: str, cert: str, key: str, resources: tuple[str, 
     _quiet()
     security = None
     if address.startswith("tls:"):
-        _require_key(cert, key)
+        _require_pair(cert, key)
         security = _dask.Security(tls_ca_file=ca, tls_client_cert=cert, tls_client_key=key, require_encryption=True)
     with dask.config.set(SETTINGS):
         try:
@@ -130,18 +130,14 @@ def remote(address: str, *, ca: str, cert: str, key: str, resources: tuple[str, 
             yield _cluster(client, resources, slots=_slots(client, address, resources))
 
 
-def _require_key(cert: str, key: str) -> None:
+def _require_pair(cert: str, key: str) -> None:
     """Raise UsageError where the certificate of the client and its key cannot be used together."""
-    try:
-        # an empty password: OpenSSL would prompt for the one of an encrypted key
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(cert, key, password="")
-    except OSError as error:  # also of TLS
-        raise_machine_fault(error)
-        reason = getattr(error, "reason", None) or error.strerror or str(error)
+    reason = tls.not_a_pair(cert, key)
+    if reason:
         raise UsageError(
-            f"--tls-cert {show(cert)} and --tls-key {show(key)}: cannot be used together: {show(str(reason))}",
+            f"--tls-cert {show(cert)} and --tls-key {show(key)}: cannot be used together: {show(reason)}",
             hint="name a certificate in PEM format, and its own key without a password",
-        ) from None
+        )
 
 
 def _cluster(client: Any, resources: tuple[str, ...], *, slots: int) -> Cluster:
