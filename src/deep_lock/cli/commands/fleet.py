@@ -31,7 +31,7 @@ from deep_lock.events import RepositoryEnded, Warned
 from deep_lock.fleet import answers, delivery, engine, journal, plan, query, repositories, run, view, worker
 from deep_lock.fleet.records import SANDBOX, Action, RepositoryResult, TaskOptions
 from deep_lock.reports.document import document
-from deep_lock.sanitize import Safe, lines, show
+from deep_lock.sanitize import MAX_LINE, Safe, lines, show
 
 HELP = """\
 Lock, check or audit the projects of many git repositories, on this machine or on a cluster.
@@ -340,7 +340,11 @@ def fleet_plan_command(session: Session, /, **values: Any) -> None:
         session.printer.data(_plan_json(made))
         return
     for row in made.rows:
-        session.printer.data(lines(f"{'run ' if row.known is None else 'skip'}  {row.repository.name}: {row.reason}\n"))
+        session.printer.data(
+            lines(
+                f"{'run ' if row.known is None else 'skip'}  {show(row.repository.name)}: {show(row.reason, limit=MAX_LINE)}\n"
+            )
+        )
 
 
 def _plan_json(made: plan.Plan) -> Safe:
