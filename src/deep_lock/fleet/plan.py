@@ -122,7 +122,11 @@ def make_plan(
             return ""
 
     with ThreadPoolExecutor(LOOK_UPS) as threads:
-        commits = map_reported(threads, look_up, repositories, "looking up commits", reporter)
+        try:
+            commits = map_reported(threads, look_up, repositories, "looking up commits", reporter)
+        except BaseException:  # Ctrl-C does not wait for a remote that does not answer
+            store.end()
+            raise
     compared = [
         _compared_pages(
             _compared(repository, commit, known.get(repository.name), options, configuration), options, pages_of

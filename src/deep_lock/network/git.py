@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -133,6 +134,11 @@ class Repositories:
         self._commits: dict[tuple[str, str | None], str] = {}
         self._addresses = Addresses()
         self._measured: set[tuple[Path, str]] = set()
+        self._ended = threading.Event()
+
+    def end(self) -> None:
+        """End the commands of git that run, in other threads too, and those that begin later. They raise NetworkError."""
+        self._ended.set()
 
     def require_nameable(self, url: str, *, by_project: bool) -> None:
         """Raise UrlForbidden for a repository on an address that its namer may not name: see `may_name`.
@@ -443,7 +449,9 @@ class Repositories:
             streams = (output or printed, errors)
             limits = (limit if output else MAX_OUTPUT_BYTES, MAX_OUTPUT_BYTES)
             variables = {**self._git_environ(), **environ}
-            code = _limited(own, streams, limits, environ=variables, seconds=seconds, written=written)
+            code = _limited(
+                own, streams, limits, environ=variables, seconds=seconds, written=written, ended=self._ended
+            )
             if code:
                 message = _read_errors(errors)
                 if code in {-_SIGXCPU, -_SIGXFSZ} or _LIMIT_REPORTED.search(message):
@@ -482,6 +490,7 @@ def _limited(
     folder: Path | None = None,
     seconds: float = FETCH_SECONDS,
     written: Path | None = None,
+    ended: threading.Event | None = None,
 ) -> int:
     """Run a command of git in a folder, with limits for all that it uses; return its exit code.
 
@@ -506,7 +515,7 @@ def _limited(
         raise_machine_fault(error)
         raise UsageError(f"git cannot be run: {error.strerror or error}") from None
     try:
-        code = _wait(process, streams, limits, seconds=seconds, written=written)
+        code = _wait(process, streams, limits, seconds=seconds, written=written, ended=ended)
     except BaseException:
         _end(process)
         raise
@@ -522,6 +531,7 @@ def _wait(
     *,
     seconds: float,
     written: Path | None,
+    ended: threading.Event | None,
 ) -> int:
     end, due = time.monotonic() + seconds, 0.0
     while True:
@@ -529,13 +539,15 @@ def _wait(
             return process.wait(_POLL_SECONDS)
         except subprocess.TimeoutExpired:
             started = time.monotonic()
+        if ended is not None and ended.is_set():
+            raise NetworkError("git was ended")
         if started > end:
             raise NetworkError(f"git took more than {seconds:g} s")
         _check_streams(streams, limits)
         if started >= due:
             _check_folder(written)
-            ended = time.monotonic()
-            due = ended + _SHARE * (ended - started)
+            measured = time.monotonic()
+            due = measured + _SHARE * (measured - started)
 
 
 def _check_streams(streams: tuple[BinaryIO, BinaryIO], limits: tuple[int, int]) -> None:

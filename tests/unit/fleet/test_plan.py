@@ -72,6 +72,13 @@ def test_a_remote_that_does_not_answer_has_a_bound_of_its_own(tmp_path: Path) ->
             (own, missing), TaskOptions(), {}, context, lambda _: None, reporter=events.append, seconds=0.5
         )
         assert time.monotonic() - started < 5
+
+        def interrupt(_: Event) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            make_plan((own, missing), TaskOptions(), {}, context, lambda _: None, reporter=interrupt)
+        assert time.monotonic() - started < 10
         assert [row.commit for row in made.rows] == ["", ""]
         assert events == [Planning(subject="looking up commits", done=done, total=2) for done in (1, 2)]
         hung, refused = (
