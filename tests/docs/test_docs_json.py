@@ -16,7 +16,7 @@ from deep_lock.events import Event
 from deep_lock.models.receipt import RECEIPT_SCHEMA
 from deep_lock.operations.wheelhouse import RECORDS_SCHEMA
 from deep_lock.reports import lock_document
-from tests.support import schemas
+from tests.support import schema_page, schemas
 from tests.support.paths import ROOT
 
 SOURCE = ROOT / "src" / "deep_lock"
@@ -28,6 +28,11 @@ def test_every_document_is_listed_with_its_schema() -> None:
         r"^\| `deep-lock/([a-z-]+)` \| .* \| \[(.*)\]\(\.\./schemas/(.*)\.schema\.json\) \|$", PAGE, re.MULTILINE
     )
     assert sorted(rows) == [(name, name, name) for name in schemas.NAMES]
+
+
+def test_the_page_of_the_schemas_is_made_from_them() -> None:
+    written = schema_page.PAGE.read_text(encoding="utf-8")
+    assert written == schema_page.text(), "run: python -m tests.support.schema_page"
 
 
 def _nested(schema: object) -> Iterator[dict[str, object]]:
