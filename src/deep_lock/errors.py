@@ -107,6 +107,10 @@ class NetworkError(IndexFault):
     """No response, or an incomplete one."""
 
 
+class RepositoryRefused(NetworkError):
+    """Git has no access to a repository, or there is none: another attempt has the same result."""
+
+
 class NotFound(NetworkError):
     """404 for a file that an index page lists: index and files disagree."""
 

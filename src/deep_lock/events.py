@@ -74,6 +74,25 @@ class BuildEnded(Struct, frozen=True, kw_only=True):
     total: int
 
 
+class Planning(Struct, frozen=True, kw_only=True):
+    """The plan of a fleet goes on: ``done`` of ``total``. ``subject`` is "looking up commits" or "requesting pages"."""
+
+    subject: str
+    done: int
+    total: int
+
+
+class RepositoryRetried(Struct, frozen=True, kw_only=True):
+    """An attempt to work on a repository of a fleet failed, or its worker was killed: another one follows."""
+
+    name: str
+    attempt: int
+    """The one that failed; the first is 1."""
+    pause: float
+    """Seconds until the next one."""
+    reason: str
+
+
 class RepositoryEnded(Struct, frozen=True, kw_only=True):
     """The work on a repository of a fleet ended, with or without success: the ``done``-th of ``total``."""
 
@@ -87,7 +106,18 @@ class RepositoryEnded(Struct, frozen=True, kw_only=True):
 
 
 Event = (
-    Warned | Fetching | Fetched | FromCache | PageRead | MayChange | Solving | Building | BuildEnded | RepositoryEnded
+    Warned
+    | Fetching
+    | Fetched
+    | FromCache
+    | PageRead
+    | MayChange
+    | Solving
+    | Building
+    | BuildEnded
+    | Planning
+    | RepositoryRetried
+    | RepositoryEnded
 )
 
 

@@ -256,14 +256,17 @@ class Bench:
             self.faults.append(
                 f"{name}: {figures.ran} ran, {len(own)} are in the journal; twice: {twice}; lost: {len(lost)} {sorted(lost)[:SHOWN]}"
             )
-        for path in (self.folder / state / "locks").iterdir():
+        for path in (self.folder / state / "locks").glob("*.lock"):
             if sha256(path.read_bytes()).hexdigest() != path.stem:
                 self.faults.append(f"{name}: {path.name} has other bytes than its name states")
         return figures
 
     def journal(self, state: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Return the lines of the journal that are kept of runs before, and those of the last run."""
-        text = (self.folder / state / "fleet.jsonl").read_text(encoding="utf-8")
+        path = self.folder / state / "fleet.jsonl"
+        if not path.exists():
+            return [], []  # the run failed as a whole
+        text = path.read_text(encoding="utf-8")
         rows = [json.loads(line) for line in text.splitlines()]
         begins = max(at for at, row in enumerate(rows) if row.get("kind") == "run")
         return rows[:begins], rows[begins + 1 :]

@@ -90,7 +90,9 @@ def statuses(document: dict[str, Any]) -> dict[str, list[str]]:
 
 def test_all_repositories_are_locked_and_what_cannot_have_changed_is_skipped(fleet: Fleet, tmp_path: Path) -> None:
     made = fleet.made
-    code, first, _ = fleet.run("lock")
+    code, first, err = fleet.run("lock")
+    assert f"{made.hostile[1]}: failed: not used, since it has links" in err
+    assert "\n  hint: replace them by files" in err
     assert code == 4  # the worst: a link that leads out of the repository
     found = statuses(first)
     assert set(found) == set(made.names)
@@ -117,7 +119,9 @@ def test_all_repositories_are_locked_and_what_cannot_have_changed_is_skipped(fle
     reasons = {own["name"]: own["reason"] for own in planned["repositories"]}
     assert reasons["app0001"].startswith("its commit is ")
     assert reasons["app0002"].endswith(" pages are the same")
-    code, second, _ = fleet.run("lock", "--only", "app0001")
+    code, second, err = fleet.run("lock", "--only", "app0001", workers="2")
+    assert not second["repositories"][0]["worker"].startswith("tls:")  # one task needs no cluster
+    assert "1 repository ran, 0 did not have to" in err
     assert (code, second["ran"], statuses(second)) == (0, 1, {"app0001": ["up-to-date"]})
     code, third, _ = fleet.run("lock", "--only", "app0001")
     assert (code, third["ran"], third["skipped"]) == (0, 0, 1)
@@ -233,6 +237,9 @@ def test_a_scheduler_needs_certificates_of_both_sides(fleet: Fleet, tmp_path: Pa
         code, document, error = fleet.run("check", "--only", "app0000", "--scheduler", address, *wrong)
         assert (code, document["schema"]) == (3, "deep-lock/error")
         assert "no connection" in error
+        wrong = (*good[:4], *other[4:])
+        code, document, error = fleet.run("check", "--only", "app0000", "--scheduler", address, *wrong)
+        assert (code, "cannot be used together: KEY_VALUES_MISMATCH" in error) == (2, True)
 
 
 HOOKS = f"""\

@@ -2,9 +2,10 @@
 
 import pytest
 
-from deep_lock.cli.fleet_progress import fleet_progress
+from deep_lock.cli.fleet_progress import Lines, fleet_progress
+from deep_lock.cli.output import Printer
 from deep_lock.cli.progress import Progress
-from deep_lock.events import RepositoryEnded
+from deep_lock.events import Planning, RepositoryEnded, RepositoryRetried
 
 
 @pytest.mark.parametrize(
@@ -24,3 +25,19 @@ def test_rate_and_time_left(done: int, failed: int, seconds: float, text: str) -
     progress = Progress()
     progress(event)
     assert progress.line() == f"{text}; team/\\[app]"
+
+
+def test_the_plan_and_each_retry_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = Planning(subject="looking up commits", done=120, total=500)
+    retry = RepositoryRetried(name="app", attempt=2, pause=25.0, reason="git took more than 60 s\nmore")
+    progress = Progress()
+    progress(plan)
+    assert progress.line() == "looking up commits: 120 of 500"
+    for has_progress in (False, True):
+        lines = Lines(Printer(), has_progress=has_progress)
+        lines._next = 0.0
+        for event in (plan, plan, retry):
+            lines(event)
+        seen = capsys.readouterr().err.splitlines()
+        assert seen[:-1] == ([] if has_progress else ["looking up commits: 120 of 500"])
+        assert seen[-1] == "app: attempt 2 failed, the next one is in 25 s: git took more than 60 s"

@@ -150,6 +150,8 @@ def deliver(
     def on_delivery(made: delivery.Delivery) -> None:
         reason = f": {show(made.reason, limit=300)}" if made.reason else ""
         session.printer.info(f"{show(made.repository)}: {made.status} {_what(made)}{reason}")
+        if made.hint:
+            session.printer.info(f"  hint: {show(made.hint, limit=300)}")
 
     made = delivery.deliver(results, deliveries, options, session.context, on_delivery, clock=lambda: datetime.now(UTC))
     return tuple(delivery.row(own) for own in made)

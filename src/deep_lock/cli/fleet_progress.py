@@ -1,6 +1,44 @@
 """How far the run of a fleet is, in words: for the progress line, and for the lines of a run without a terminal."""
 
-from deep_lock.events import RepositoryEnded
+import time
+
+from deep_lock.cli.output import Printer
+from deep_lock.events import Event, Planning, RepositoryEnded, RepositoryRetried
+from deep_lock.sanitize import show
+
+LINE_SECONDS = 10.0
+"""Between two lines about the plan."""
+
+
+class Lines:
+    """Writes lines for people: each retry, and without a progress line how far the plan is."""
+
+    def __init__(self, printer: Printer, *, has_progress: bool) -> None:
+        self._printer = printer
+        self._has_progress = has_progress
+        self._next = time.monotonic() + LINE_SECONDS
+
+    def __call__(self, event: Event, /) -> None:
+        """Receive an event, in the main thread."""
+        if self._printer.log_format == "json":  # the log has the events
+            return
+        if isinstance(event, RepositoryRetried):
+            self._printer.info(retried(event))
+        elif isinstance(event, Planning) and not self._has_progress and time.monotonic() >= self._next:
+            self._next = time.monotonic() + LINE_SECONDS
+            self._printer.info(planning(event))
+
+
+def retried(event: RepositoryRetried) -> str:
+    """Return why a repository is tried again, and when."""
+    reason = show(event.reason.partition("\n")[0], limit=300)
+    when = f"in {event.pause:.0f} s" if event.pause else "now"
+    return f"{show(event.name)}: attempt {event.attempt} failed, the next one is {when}: {reason}"
+
+
+def planning(event: Planning) -> str:
+    """Return how far the plan is."""
+    return f"{event.subject}: {event.done} of {event.total}"
 
 
 def fleet_progress(event: RepositoryEnded) -> str:

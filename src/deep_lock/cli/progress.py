@@ -7,8 +7,8 @@ from typing import Self
 from rich.console import Console
 from rich.status import Status
 
-from deep_lock.cli.fleet_progress import fleet_progress
-from deep_lock.events import BuildEnded, Building, Event, Fetched, Fetching, RepositoryEnded, Solving
+from deep_lock.cli.fleet_progress import fleet_progress, planning
+from deep_lock.events import BuildEnded, Building, Event, Fetched, Fetching, Planning, RepositoryEnded, Solving
 from deep_lock.sanitize import lines, show
 
 
@@ -27,6 +27,7 @@ class Progress:
         self._built = 0
         self._builds = 0
         self._fleet: RepositoryEnded | None = None
+        self._plan: Planning | None = None
 
     def __enter__(self) -> Self:
         self._status.start()
@@ -54,6 +55,8 @@ class Progress:
                     self._building.remove(name)
                     self._built += 1
                     self._builds = total
+                case Planning():
+                    self._plan = event
                 case RepositoryEnded():
                     self._fleet = event
                 case _:
@@ -64,6 +67,8 @@ class Progress:
         """Return the current line, in rich's markup."""
         if self._fleet is not None:
             return lines(f"{fleet_progress(self._fleet)}; {show(self._fleet.name)}").replace("[", r"\[")
+        if self._plan is not None and self._plan.done < self._plan.total:
+            return lines(planning(self._plan))
         parts = [f"solving {show(self._subject)}"] if self._subject else []
         if self._building:
             parts.append(f"building {', '.join(show(name) for name in self._building)}")

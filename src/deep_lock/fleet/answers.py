@@ -90,8 +90,8 @@ def answer_text(answer: Answer, *, every: bool) -> Safe:
 
 
 def project_name(repository: str, project: str) -> str:
-    """Return the name of a project in texts."""
-    return repository if project in {"", "."} else f"{repository}: {project}"
+    """Return the name of a project in texts, on one line."""
+    return show(repository if project in {"", "."} else f"{repository}: {project}")
 
 
 def _package_lines(uses: Sequence[Use], *, every: bool) -> list[str]:
@@ -108,7 +108,7 @@ def _package_lines(uses: Sequence[Use], *, every: bool) -> list[str]:
 def _where(own: Use) -> str:
     if own.role == "unused":
         return "nothing in the lock requires it"
-    targets = "" if own.all_targets else f" on {listed(own.targets, 4)}"
+    targets = "" if own.all_targets else f" on {listed([*map(show, own.targets)], 4)}"
     where = "at run time" if own.role == "runtime" else f"in the build of {show(own.build)}"
     return f"{where}{targets}: {' > '.join(map(show, own.chain))}"
 
@@ -117,7 +117,7 @@ def _conflict_lines(own: HashConflict) -> list[str]:
     found = [f"{show(own.file)}{'  (of one index)' if own.is_of_one_index else ''}"]
     for each in own.variants:
         names = [project_name(*project) for project in each.projects]
-        where = f" from {listed(each.indexes, 3)}" if each.indexes else ""
+        where = f" from {listed([*map(show, each.indexes)], 3)}" if each.indexes else ""
         mark = "  usual" if each.usual else ""
         found.append(f"  sha256:{each.sha256}{mark}: {_several(len(names), 'project')}{where}")
         found.append(f"    {listed(names, MAX_PROJECTS)}")
@@ -148,7 +148,7 @@ def claim(answer: Answer) -> str:
     if not projects:
         return f"no project {_VERBS[answer.question][0]} {show(answer.wanted)}, {of_all}"
     versions = sorted({own.version for own in answer.uses if own.version})
-    which = f" ({listed(versions, 4)})" if answer.question in {"builds-with", "uses"} and versions else ""
+    which = f" ({listed([*map(show, versions)], 4)})" if answer.question in {"builds-with", "uses"} and versions else ""
     in_all = f" of {repositories} repositories" if repositories > 1 else ""
     return f"{_several(len(projects), 'project')}{in_all} {verb} {show(answer.wanted)}{which}, {of_all}"
 
@@ -167,7 +167,7 @@ def unread_text(answer: Answer) -> str:
     if not answer.unread:
         return ""
     names = [
-        f"{project_name(own.repository, own.project)} ({first_line(own.reason)})"
+        f"{project_name(own.repository, own.project)} ({show(first_line(own.reason))})"
         for own in answer.unread[:MAX_PROJECTS]
     ]
     more = len(answer.unread) - len(names)

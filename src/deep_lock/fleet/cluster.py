@@ -20,6 +20,7 @@ from msgspec import Struct
 from deep_lock.errors import NetworkError, UsageError, raise_machine_fault
 from deep_lock.fleet.records import SANDBOX, Done
 from deep_lock.fleet.worker_process import run_in_worker
+from deep_lock.network import tls
 from deep_lock.sanitize import listed, show
 
 _dask: Any = distributed
@@ -115,6 +116,7 @@ def remote(address: str, *, ca: str, cert: str, key: str, resources: tuple[str, 
     _quiet()
     security = None
     if address.startswith("tls:"):
+        _require_pair(cert, key)
         security = _dask.Security(tls_ca_file=ca, tls_client_cert=cert, tls_client_key=key, require_encryption=True)
     with dask.config.set(SETTINGS):
         try:
@@ -126,6 +128,16 @@ def remote(address: str, *, ca: str, cert: str, key: str, resources: tuple[str, 
             ) from None
         with _closing(client):
             yield _cluster(client, resources, slots=_slots(client, address, resources))
+
+
+def _require_pair(cert: str, key: str) -> None:
+    """Raise UsageError where the certificate of the client and its key cannot be used together."""
+    reason = tls.not_a_pair(cert, key)
+    if reason:
+        raise UsageError(
+            f"--tls-cert {show(cert)} and --tls-key {show(key)}: cannot be used together: {show(reason)}",
+            hint="name a certificate in PEM format, and its own key without a password",
+        )
 
 
 def _cluster(client: Any, resources: tuple[str, ...], *, slots: int) -> Cluster:
@@ -183,7 +195,7 @@ def _executor(client: Any, resources: tuple[str, ...], **more: Any) -> Any:
 
 
 def _submit(client: Any, resources: tuple[str, ...], task: bytes, avoided: str) -> "Future[Done]":
-    others = [own for own in _able(client, ()) if own != avoided] if avoided else []
+    others = [own for own in _able(client, resources) if own != avoided] if avoided else []
     more = {"workers": others, "allow_other_workers": True} if others else {}
     future: Future[Done] = _executor(client, resources, **more).submit(run_on_worker, task)
     return future

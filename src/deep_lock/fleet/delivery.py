@@ -36,7 +36,7 @@ from deep_lock.sanitize import Markdown, Safe, joined, markdown, shortened, show
 
 Mode = Literal["none", "patch", "branch", "command"]
 Status = Literal["would-deliver", "delivered", "exists", "postponed", "failed"]
-"""``exists``: an earlier run delivered the same locks. ``postponed``: a limit of this run, or of the hour, is met."""
+"""``exists``: an earlier run delivered the same locks for the same commit, or the branch exists. ``postponed``: a limit of this run, or of the hour, is met."""
 
 RECORD = "deliveries.jsonl"
 PATCHES = "patches"
@@ -85,6 +85,8 @@ class Delivery(Struct, frozen=True, kw_only=True):
     status: Status
     mode: Mode
     reason: str = ""
+    hint: str = ""
+    """What the user can do after a failure."""
     commit: str = ""
     """Of the new locks."""
     patch: str = ""
@@ -194,7 +196,7 @@ def _delivered(result: RepositoryResult, projects: Sequence[Result], run: _Run) 
             return replace(made, status="exists", reason="an earlier run delivered these locks")
         return _DELIVERERS[run.options.mode](made, change, run)
     except DeepLockError as error:
-        return replace(made, status="failed", reason=error.message)
+        return replace(made, status="failed", reason=error.message, hint=error.hint)
 
 
 # -- the change
@@ -308,7 +310,7 @@ def _patch(made: Delivery, change: _Change, run: _Run) -> Delivery:
     folder = run.options.patches if run.options.patches is not None else run.state / PATCHES
     name = made.branch.rpartition("/")[2]
     path = folder / f"{quote(made.repository, safe='')}-{name}.patch"
-    if path.exists():
+    if path.exists() and run.deliveries.has(replace(made, patch=str(path))):
         return replace(made, status="exists", patch=str(path), reason="the patch exists")
     commit = _commit(change, run)
     try:
@@ -338,7 +340,10 @@ def _push(made: Delivery, change: _Change, run: _Run) -> Delivery:
     known = run.repositories.branches(made.url, options.prefix)
     if made.branch in known:
         _require_same_locks(made, known[made.branch], change, run)
-        return replace(made, status="exists", commit=known[made.branch], reason="the branch exists")
+        reason = "the branch exists"
+        if run.deliveries.has(made, of_any_base=True):
+            reason += ", for another commit of the repository: delete it if it was merged, and the merge reverted"
+        return replace(made, status="exists", commit=known[made.branch], reason=reason)
     if options.limit_branches is not None and len(known) >= options.limit_branches:
         reason = f"the repository has {len(known)} branches {options.prefix}*, and --limit-branches is {options.limit_branches}"
         return replace(made, status="postponed", reason=reason)
@@ -359,7 +364,8 @@ def _require_same_locks(made: Delivery, commit: str, change: _Change, run: _Run)
 def _with_command(made: Delivery, change: _Change, run: _Run) -> Delivery:
     """Push the branch, and call the command; also where an earlier run pushed it and the command failed."""
     pushed = _push(made, change, run)
-    if pushed.status not in {"delivered", "exists"}:
+    is_open = pushed.status == "exists" and run.deliveries.has(made, of_any_base=True)
+    if is_open or pushed.status not in {"delivered", "exists"}:
         return pushed
     ended = delivery_command.run(
         run.options.command,
@@ -426,6 +432,7 @@ def row(made: Delivery) -> dict[str, Any]:
         "status": made.status,
         "mode": made.mode,
         "reason": made.reason,
+        "hint": made.hint,
         "commit": made.commit,
         "patch": made.patch,
     }
@@ -443,13 +450,18 @@ class Deliveries:
         self._path = state / RECORD
         self._known = list(_read(self._path))
 
-    def has(self, made: Delivery) -> bool:
-        """Whether the same locks were delivered to the repository in the same way. Where a command failed, they were not."""
+    def has(self, made: Delivery, *, of_any_base: bool = False) -> bool:
+        """Whether the same locks were delivered to the repository in the same way. Where a command failed, they were not.
+
+        A delivery for another commit of the repository is not the same: its locks may have been merged, and reverted since.
+        """
         key = (made.repository, made.url, made.branch)
         return any(
             (own.repository, own.url, own.branch) == key
+            and (of_any_base or own.base == made.base)
             and own.status == "delivered"
             and made.mode in {own.mode, "none"}
+            and (not made.patch or own.patch == made.patch)
             and (not own.patch or Path(own.patch).exists())
             for own in self._known
         )

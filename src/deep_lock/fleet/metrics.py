@@ -14,6 +14,7 @@ from msgspec import Struct
 from deep_lock.fleet.query import hash_conflicts
 from deep_lock.fleet.records import ProjectStatus, RepositoryStatus
 from deep_lock.models.advisory import SEVERITIES
+from deep_lock.sanitize import show
 
 NAME = "fleet.prom"
 PREFIX = "deep_lock_fleet_"
@@ -114,7 +115,8 @@ def _findings(connection: sqlite3.Connection) -> list[tuple[Mapping[str, str], f
     counts: dict[str, float] = dict.fromkeys(("malware", *SEVERITIES), 0.0)
     for (findings,) in connection.execute("SELECT findings FROM project WHERE findings != '[]'"):
         for own in msgspec.json.decode(findings):
-            counts["malware" if own["malware"] else own["severity"]] += 1
+            key = "malware" if own["malware"] else show(own["severity"])
+            counts[key] = counts.get(key, 0.0) + 1
     return [({"severity": severity}, count) for severity, count in counts.items()]
 
 

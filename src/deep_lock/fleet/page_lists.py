@@ -5,9 +5,10 @@ A line of a list is the digest of a page (`events.PageRead`), "-" for a project 
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from contextlib import closing
+from typing import TypeVar
 
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
@@ -15,7 +16,7 @@ from packaging.utils import NormalizedName
 from deep_lock.config.config import Config
 from deep_lock.config.options import NetworkOptions, RunContext
 from deep_lock.errors import ConfigError, DeepLockError, NetworkError
-from deep_lock.events import silent
+from deep_lock.events import Planning, Reporter, silent
 from deep_lock.index.client import IndexClient
 from deep_lock.index.settings import IndexSettings, IndexSource
 from deep_lock.locking.clients import open_network
@@ -27,6 +28,8 @@ AT_ONCE = 24
 MOST_FAILURES = 3
 """After so many failures of the network no further page of an index is requested."""
 _MISSING = "-"
+_Value = TypeVar("_Value")
+_Made = TypeVar("_Made")
 
 
 def page_list(digests: Mapping[str, str]) -> str:
@@ -45,7 +48,9 @@ def project_of(url: str) -> str:
     return _split(url)[1]
 
 
-def present_digests(urls: Collection[str], options: NetworkOptions, context: RunContext) -> dict[str, str | None]:
+def present_digests(
+    urls: Collection[str], options: NetworkOptions, context: RunContext, reporter: Reporter = silent
+) -> dict[str, str | None]:
     """Return the digest of each page as it is now, by URL; None where it cannot be requested.
 
     A page takes one request at most, and the tasks of the run whose clock ``context`` has take none for it. A login is sent to
@@ -71,7 +76,22 @@ def present_digests(urls: Collection[str], options: NetworkOptions, context: Run
 
     with closing(open_network(settings, context, silent)) as network, ThreadPoolExecutor(AT_ONCE) as threads:
         ordered = sorted(urls)
-        return dict(zip(ordered, threads.map(lambda url: look_up(network.client, url), ordered), strict=True))
+        found = map_reported(threads, lambda url: look_up(network.client, url), ordered, "requesting pages", reporter)
+    return dict(zip(ordered, found, strict=True))
+
+
+def map_reported(
+    threads: Executor, work: Callable[[_Value], _Made], values: Sequence[_Value], subject: str, reporter: Reporter
+) -> list[_Made]:
+    """Return the result of ``work`` for each value, and report how many are done as they end."""
+    futures = [threads.submit(work, value) for value in values]
+    try:
+        for done, _ in enumerate(as_completed(futures), 1):
+            reporter(Planning(subject=subject, done=done, total=len(futures)))
+    except BaseException:  # Ctrl-C: what has not begun does not begin
+        threads.shutdown(wait=False, cancel_futures=True)
+        raise
+    return [future.result() for future in futures]
 
 
 def _settings(bases: Collection[str], options: NetworkOptions, context: RunContext) -> NetworkSettings:

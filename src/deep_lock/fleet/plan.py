@@ -12,8 +12,9 @@ from msgspec.structs import replace
 
 from deep_lock.config.options import NetworkOptions, RunContext, UpgradeOptions
 from deep_lock.errors import DeepLockError
-from deep_lock.fleet.page_lists import present_digests, project_of
-from deep_lock.fleet.records import Repository, RepositoryResult, Result, Task, TaskOptions
+from deep_lock.events import Reporter, silent
+from deep_lock.fleet.page_lists import map_reported, present_digests, project_of
+from deep_lock.fleet.records import LOOK_UP_SECONDS, Repository, RepositoryResult, Result, Task, TaskOptions
 from deep_lock.network import git
 from deep_lock.targets.factory import CPYTHON
 
@@ -101,11 +102,14 @@ def make_plan(
     known: Mapping[str, RepositoryResult],
     context: RunContext,
     pages_of: PagesOf,
+    *,
+    reporter: Reporter = silent,
+    seconds: float = LOOK_UP_SECONDS,
 ) -> Plan:
     """Look up the commit of each repository, and compare it and the pages of indexes with the last result.
 
     ``context`` has the clock of the run: its tasks use the pages that are requested here. A page is requested once, and only
-    where it decides whether a repository runs. Raises CacheInvalid and ConfigError.
+    where it decides whether a repository runs. ``seconds`` is the longest time of a look-up of a commit. Raises CacheInvalid and ConfigError.
     """
     repositories = tuple(repositories)
     configuration = configuration_digest(options, context.now.date())
@@ -113,12 +117,16 @@ def make_plan(
 
     def look_up(repository: Repository) -> str:
         try:
-            return store.commit_of(repository.url, repository.ref)
+            return store.commit_of(repository.url, repository.ref, seconds=min(seconds, LOOK_UP_SECONDS))
         except (DeepLockError, OSError):
             return ""
 
     with ThreadPoolExecutor(LOOK_UPS) as threads:
-        commits = list(threads.map(look_up, repositories))
+        try:
+            commits = map_reported(threads, look_up, repositories, "looking up commits", reporter)
+        except BaseException:  # Ctrl-C does not wait for a remote that does not answer
+            store.end()
+            raise
     compared = [
         _compared_pages(
             _compared(repository, commit, known.get(repository.name), options, configuration), options, pages_of
@@ -126,7 +134,7 @@ def make_plan(
         for repository, commit in zip(repositories, commits, strict=True)
     ]
     urls = {url for own in compared if not own.reason for url in own.pages}
-    present = present_digests(urls, options.network, context)
+    present = present_digests(urls, options.network, context, reporter)
     return Plan(rows=tuple(_planned(own, present) for own in compared), configuration=configuration)
 
 

@@ -20,6 +20,9 @@ LOCKS = "locks"
 PAGES = "pages"
 """In the state folder: a line for each result, the texts of the locks, and the lists of pages that results depend on."""
 
+LOOK_UP_SECONDS = 60.0
+"""The longest time of a look-up of a commit."""
+
 Action = Literal["lock", "check", "audit"]
 """What a run does with each project."""
 
@@ -73,6 +76,11 @@ class Task(Struct, frozen=True, kw_only=True, tag="repository"):
     """Wall clock of the task."""
     memory: int = 4 * 1024**3
     """Resident bytes of the process that resolves. A build hook has limits of its own."""
+
+    @property
+    def look_up_seconds(self) -> float:
+        """The longest time of a look-up of the commit: less than ``seconds``, so that the reason is the one of git."""
+        return min(LOOK_UP_SECONDS, self.seconds / 2)
 
 
 class Result(Struct, frozen=True, kw_only=True, rename="kebab"):

@@ -182,7 +182,7 @@ def _repository(row: Mapping[str, Any], where: str, base: Path) -> Repository:
             raise ConfigError(f"{where}: {key} must be a text that is not empty")
     if "path" in row:
         path = (base / row["path"]).absolute()
-        url, default = path.as_uri(), path.name
+        url, default = path.as_uri(), path.name.removesuffix(".git")
         _check_url(url, where)
     else:
         url = row["url"]

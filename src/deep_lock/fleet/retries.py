@@ -11,6 +11,8 @@ MOST_KILLS = 3
 """So many killed workers set a task aside."""
 TRY_AGAIN = 3
 """The exit code after which a task is tried again."""
+NOT_TRIED_AGAIN = frozenset({"repository-refused"})
+"""Kinds of errors with that exit code that a pause does not remove (`errors.RepositoryRefused`)."""
 BACK_OFF_SECONDS = (5.0, 25.0, 125.0)
 POLL_SECONDS = 1.0
 WORKER_WAIT_SECONDS = 60.0

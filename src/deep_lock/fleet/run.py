@@ -20,12 +20,14 @@ from msgspec.structs import replace
 
 from deep_lock.config.options import RunContext
 from deep_lock.errors import UsageError
+from deep_lock.events import Reporter, RepositoryRetried, silent
 from deep_lock.fleet.engine import Engine, EngineOptions, open_engine
 from deep_lock.fleet.journal import Journal, Known, Run, read_journal, read_pages
 from deep_lock.fleet.plan import Plan, is_of, make_plan, selection_digest
 from deep_lock.fleet.records import Done, Repository, RepositoryResult, Result, Task, TaskOptions, TaskResult
 from deep_lock.fleet.retries import (
     BACK_OFF_SECONDS,
+    NOT_TRIED_AGAIN,
     POLL_SECONDS,
     TRY_AGAIN,
     WORKER_WAIT_SECONDS,
@@ -109,18 +111,26 @@ class _Tried(Struct, kw_only=True):
 OnResult = Callable[[RepositoryResult, Progress], None]
 
 
-def plan_fleet(options: FleetOptions, context: RunContext) -> Plan:
+def plan_fleet(options: FleetOptions, context: RunContext, reporter: Reporter = silent) -> Plan:
     """Return what a run would do. Raises UsageError where the journal cannot be read."""
-    return _plan(options, read_journal(options.state), context)
+    return _plan(options, read_journal(options.state), context, reporter)
 
 
-def _plan(options: FleetOptions, known: Known, context: RunContext) -> Plan:
+def _plan(options: FleetOptions, known: Known, context: RunContext, reporter: Reporter) -> Plan:
     pages_of = partial(read_pages, options.state)
-    return make_plan(options.repositories, options.task, known.results, context, pages_of)
+    return make_plan(
+        options.repositories, options.task, known.results, context, pages_of, reporter=reporter, seconds=options.seconds
+    )
 
 
 def run_fleet(
-    options: FleetOptions, journal: Journal, context: RunContext, on_result: OnResult, clock: Callable[[], datetime]
+    options: FleetOptions,
+    journal: Journal,
+    context: RunContext,
+    on_result: OnResult,
+    clock: Callable[[], datetime],
+    *,
+    reporter: Reporter = silent,
 ) -> Summary:
     """Work on every repository whose result can have changed. ``clock`` gives the times at which results are complete.
 
@@ -133,7 +143,7 @@ def run_fleet(
     listed = {own.name: own for own in options.repositories}
     if options.resume and known.run is not None:
         context = replace(context, now=known.run.now)
-    plan = _plan(options, known, context)
+    plan = _plan(options, known, context, reporter)
     run = _resumed(known, plan, options) if options.resume else Run(now=context.now, configuration=plan.configuration)
     done = {name: own for name, own in known.done.items() if name in listed and is_of(own, listed[name])}
     done = done if options.resume else {}
@@ -149,8 +159,9 @@ def run_fleet(
     results = {own.repository: own for own in plan.skipped} | done
     ran = 0
     if tasks:
-        with open_engine(options.engine) as engine:
-            for made in _run_tasks(tasks, engine, options.back_off, options.worker_wait):
+        workers = min(options.engine.workers, len(tasks))  # a worker takes seconds to start
+        with open_engine(replace(options.engine, workers=workers)) as engine:
+            for made in _run_tasks(tasks, engine, options.back_off, options.worker_wait, reporter):
                 last = known.results.get(made.result.repository)
                 own = replace(
                     made.result, configuration=plan.configuration, finished=clock(), known=_known(made.result, last)
@@ -190,7 +201,11 @@ def _resumed(known: Known, plan: Plan, options: FleetOptions) -> Run:
 
 
 def _run_tasks(
-    tasks: tuple[Task, ...], engine: Engine, back_off: tuple[float, ...], worker_wait: float
+    tasks: tuple[Task, ...],
+    engine: Engine,
+    back_off: tuple[float, ...],
+    worker_wait: float,
+    reporter: Reporter = silent,
 ) -> Iterator[TaskResult]:
     """Yield the final result of each task. Raises NetworkError where the scheduler, or each of its workers, is lost."""
     order = count()
@@ -222,6 +237,7 @@ def _run_tasks(
                     made, result=replace(made.result, attempts=tried.attempts, kills=tried.kills, seconds=tried.seconds)
                 )
             else:
+                reporter(_retried(made.result, tried, seconds))
                 heapq.heappush(waiting, (time.monotonic() + seconds, next(order), tried))
 
 
@@ -258,5 +274,17 @@ def _pause(result: RepositoryResult, tried: _Tried, back_off: tuple[float, ...])
     tried.seconds += result.seconds
     is_killed = result.status == "killed"
     tried.kills += is_killed
-    faults = [result.exit_code, *(own.exit_code for own in result.projects)]
-    return pause(tried.attempts, tried.kills, is_killed=is_killed, is_fault=TRY_AGAIN in faults, back_off=back_off)
+    return pause(tried.attempts, tried.kills, is_killed=is_killed, is_fault=bool(_faults(result)), back_off=back_off)
+
+
+def _faults(result: RepositoryResult) -> list[RepositoryResult | Result]:
+    """Return what another attempt may not have: faults of the network or of a machine, of the repository and of its projects."""
+    every: list[RepositoryResult | Result] = [*result.projects]
+    every += [result] if result.code or not result.projects else []
+    return [own for own in every if own.exit_code == TRY_AGAIN and own.code not in NOT_TRIED_AGAIN]
+
+
+def _retried(result: RepositoryResult, tried: _Tried, seconds: float) -> RepositoryRetried:
+    messages = [result.message, *(own.message for own in _faults(result))]
+    reason = next((own for own in messages if own), f"exit code {result.exit_code}")
+    return RepositoryRetried(name=result.repository, attempt=tried.attempts, pause=seconds, reason=reason)

@@ -97,13 +97,13 @@ def run_task(task: Task, context: RunContext) -> TaskResult:
     context = replace(context, now=task.now)
     locks: dict[str, str] = {}
     pages: dict[str, str] = {}
-    commit, failure = task.commit, None
+    commit, failure, tree = task.commit, None, None
     rows: list[Result] = []
     try:
         with temp_dirs.own_temporary_folder() as folder:
             repositories = git.Repositories(context.cache_folder, context.environ, offline=task.options.network.offline)
             url, ref = task.repository.url, task.repository.ref
-            commit = commit or repositories.commit_of(url, ref)
+            commit = commit or repositories.commit_of(url, ref, seconds=task.look_up_seconds)
             tree = repositories.checkout(url, commit, ref, folder / TREE)
             checkout.refuse_links(tree, task.repository.exclude, task.repository.name)
             context = replace(context, checkout=tree)
@@ -112,6 +112,8 @@ def run_task(task: Task, context: RunContext) -> TaskResult:
                 rows.append(_result(work, project))  # noqa: PERF401 - a fault keeps those before it
     except Exception as error:  # noqa: BLE001 - a fault of one repository is its result
         failure = failure_of(error)
+        if tree is not None:
+            failure = replace(failure, message=_without(failure.message, tree), hint=_without(failure.hint, tree))
     return TaskResult(
         result=RepositoryResult(
             repository=task.repository.name,

@@ -79,14 +79,24 @@ class Contents(Struct, frozen=True, kw_only=True):
     """The sha256 of locks that are not read: they cannot be in an answer."""
 
 
+_PRIMARY_CODE = 0xFF
+"""The part of an error code of SQLite that says what it is; the rest is the detail."""
+
+
+class ReadOnly(UsageError):
+    """The file is in a folder that cannot be written, or cannot be written itself."""
+
+
 def update(path: Path, contents: Contents) -> None:
-    """Bring the file to these contents. Raises UsageError where it cannot be written."""
+    """Bring the file to these contents. Raises UsageError where it cannot be written: ReadOnly where nothing may be written there."""
     try:
         with closing(_connect(path)) as connection:
             _update(connection, contents)
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
             raise_machine_fault(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)))
+        if error.sqlite_errorcode & _PRIMARY_CODE in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}:
+            raise ReadOnly(f"{path}: cannot be written: {error}", hint="make its folder writable") from None
         if isinstance(error, sqlite3.OperationalError):
             raise UsageError(f"{path}: {error}", hint=REMEDY) from None
         path.unlink(missing_ok=True)  # not a database: it has nothing that the journal has not

@@ -6,7 +6,7 @@ Locks without a journal can be looked at too: those below a folder, or files tha
 import os
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from hashlib import file_digest, sha256
 from pathlib import Path
 
@@ -41,7 +41,10 @@ def write(state: Path) -> "tuple[query.HashConflict, ...]":
 
 @contextmanager
 def opened(state: Path) -> Iterator[sqlite3.Connection]:
-    """Open the database of a state folder, after it is brought to the journal. Raises UsageError where there is no journal."""
+    """Open the database of a state folder, after it is brought to the journal. Raises UsageError where there is no journal.
+
+    In a folder that cannot be written it is brought to the journal in memory.
+    """
     try:
         with open_regular(state / JOURNAL) as file:
             current = file_digest(file, "sha256").hexdigest()  # not its time: a state folder may be a copy
@@ -52,10 +55,26 @@ def opened(state: Path) -> Iterator[sqlite3.Connection]:
             hint="run deep-lock fleet lock first, name its --state folder, or look at locks alone with --locks",
         ) from None
     made = state / NAME
+    own: AbstractContextManager[sqlite3.Connection] = reading(made)
     if journal_of(made) != current:
-        update.update(made, _contents(state, current))
-    with reading(made) as connection:
+        contents = _contents(state, current)
+        try:
+            update.update(made, contents)
+        except update.ReadOnly:
+            own = closing(update.in_memory(contents))
+    with own as connection:
         yield connection
+
+
+def is_cut_off(state: Path) -> bool:
+    """Whether the last line of the journal was cut off by a kill: its result is not known. Raises UsageError."""
+    path = state / JOURNAL
+    try:
+        with path.open("rb") as file:
+            return file.seek(0, os.SEEK_END) > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
+    except OSError as error:
+        raise_machine_fault(error)
+        raise UsageError(f"{path}: {error.strerror or error}") from None
 
 
 def _contents(state: Path, current: str) -> "update.Contents":

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -28,6 +29,7 @@ from deep_lock.errors import (
     LimitExceeded,
     NetworkError,
     NotCached,
+    RepositoryRefused,
     RequirementInvalid,
     UrlForbidden,
     UsageError,
@@ -107,6 +109,13 @@ _NO_REASON = re.compile(
 )
 """Lines that git prints after the reason, whatever it is."""
 
+_REFUSED = re.compile(
+    r"dubious ownership|does not appear to be a git repository|not a git repository|^fatal: repository .* not found$"
+    r"|authentication failed|could not read (?:username|password)|permission denied \(|host key verification failed",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""How git reports what another attempt does not change."""
+
 
 class Identity(Struct, frozen=True, kw_only=True):
     """Who makes a commit."""
@@ -125,6 +134,11 @@ class Repositories:
         self._commits: dict[tuple[str, str | None], str] = {}
         self._addresses = Addresses()
         self._measured: set[tuple[Path, str]] = set()
+        self._ended = threading.Event()
+
+    def end(self) -> None:
+        """End the commands of git that run, in other threads too, and those that begin later. They raise NetworkError."""
+        self._ended.set()
 
     def require_nameable(self, url: str, *, by_project: bool) -> None:
         """Raise UrlForbidden for a repository on an address that its namer may not name: see `may_name`.
@@ -138,16 +152,16 @@ class Repositories:
         if refused:
             raise UrlForbidden(f"{_shown(url)}: not requested, since its host has a {refused[0]} address")
 
-    def commit_of(self, url: str, revision: str | None) -> str:
+    def commit_of(self, url: str, revision: str | None, *, seconds: float = FETCH_SECONDS) -> str:
         """Return the full id of the commit that a branch, a tag or a commit means; None is the default branch.
 
-        Raises RequirementInvalid where there is none, NetworkError, NotCached when offline, UsageError without git.
+        ``seconds`` is the longest time of a look-up. Raises RequirementInvalid where there is none, NetworkError, NotCached when offline, UsageError without git.
         """
         if revision is not None and _COMMIT.fullmatch(revision):
             return revision
         key = (url, revision)
         if key not in self._commits:
-            self._commits[key] = self._look_up(url, revision)
+            self._commits[key] = self._look_up(url, revision, seconds)
         return self._commits[key]
 
     def file(self, url: str, commit: str, revision: str | None, path: str, limit: int) -> bytes | None:
@@ -301,7 +315,7 @@ class Repositories:
         with locked(bare.with_name(f"{bare.name}.lock"), seconds=FETCH_SECONDS):
             yield
 
-    def _look_up(self, url: str, revision: str | None) -> str:
+    def _look_up(self, url: str, revision: str | None, seconds: float) -> str:
         self._refuse_offline(url)
         wanted = (
             ("HEAD",)
@@ -309,7 +323,7 @@ class Repositories:
             else (f"refs/heads/{revision}", f"refs/tags/{revision}", f"refs/tags/{revision}^{{}}")
         )
         found: dict[str, str] = {}
-        for line in self._run("ls-remote", "--quiet", "--", url, *wanted).splitlines():
+        for line in self._run("ls-remote", "--quiet", "--", url, *wanted, seconds=seconds).splitlines():
             commit, _, name = line.partition("\t")
             if _COMMIT.fullmatch(commit):
                 found[name] = commit
@@ -417,6 +431,7 @@ class Repositories:
         limit: int = MAX_ARCHIVE_BYTES,
         work_tree: Path | None = None,
         environ: Mapping[str, str] = {},
+        seconds: float = FETCH_SECONDS,
     ) -> str:
         """Run a command of git and return its output, or write it to ``output``, at most ``limit`` bytes.
 
@@ -433,13 +448,17 @@ class Repositories:
         with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as printed:
             streams = (output or printed, errors)
             limits = (limit if output else MAX_OUTPUT_BYTES, MAX_OUTPUT_BYTES)
-            code = _limited(own, streams, limits, environ={**self._git_environ(), **environ}, written=written)
+            variables = {**self._git_environ(), **environ}
+            code = _limited(
+                own, streams, limits, environ=variables, seconds=seconds, written=written, ended=self._ended
+            )
             if code:
                 message = _read_errors(errors)
                 if code in {-_SIGXCPU, -_SIGXFSZ} or _LIMIT_REPORTED.search(message):
                     raise LimitExceeded(f"git {name} used too much processor time or memory, or wrote too large a file")
                 raise_printed_fault(message, "git")
-                raise NetworkError(f"git {name} failed: {_last_line(message)}")
+                kind = RepositoryRefused if _REFUSED.search(message) else NetworkError
+                raise kind(f"git {name} failed: {_last_line(message)}")
             printed.seek(0)
             return printed.read().decode("utf-8", "replace")
 
@@ -471,6 +490,7 @@ def _limited(
     folder: Path | None = None,
     seconds: float = FETCH_SECONDS,
     written: Path | None = None,
+    ended: threading.Event | None = None,
 ) -> int:
     """Run a command of git in a folder, with limits for all that it uses; return its exit code.
 
@@ -495,7 +515,7 @@ def _limited(
         raise_machine_fault(error)
         raise UsageError(f"git cannot be run: {error.strerror or error}") from None
     try:
-        code = _wait(process, streams, limits, seconds=seconds, written=written)
+        code = _wait(process, streams, limits, seconds=seconds, written=written, ended=ended)
     except BaseException:
         _end(process)
         raise
@@ -511,6 +531,7 @@ def _wait(
     *,
     seconds: float,
     written: Path | None,
+    ended: threading.Event | None,
 ) -> int:
     end, due = time.monotonic() + seconds, 0.0
     while True:
@@ -518,13 +539,15 @@ def _wait(
             return process.wait(_POLL_SECONDS)
         except subprocess.TimeoutExpired:
             started = time.monotonic()
+        if ended is not None and ended.is_set():
+            raise NetworkError("git was ended")
         if started > end:
-            raise NetworkError(f"git took more than {seconds:.0f} s")
+            raise NetworkError(f"git took more than {seconds:g} s")
         _check_streams(streams, limits)
         if started >= due:
             _check_folder(written)
-            ended = time.monotonic()
-            due = ended + _SHARE * (ended - started)
+            measured = time.monotonic()
+            due = measured + _SHARE * (measured - started)
 
 
 def _check_streams(streams: tuple[BinaryIO, BinaryIO], limits: tuple[int, int]) -> None:

@@ -94,3 +94,16 @@ class TlsContexts:
                     _load_client_cert(context, client_cert)
                 self._contexts[key] = context
             return self._contexts[key]
+
+
+def not_a_pair(cert: str, key: str) -> str:
+    """Return why a certificate and a key, both PEM files, cannot be used together; empty where they can."""
+    try:
+        # an empty password: OpenSSL would prompt for that of an encrypted key
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(cert, key, password="")
+    except ssl.SSLError as error:
+        return error.reason or str(error)
+    except OSError as error:
+        raise_machine_fault(error)
+        return error.strerror or str(error)
+    return ""

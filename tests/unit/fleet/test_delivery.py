@@ -159,6 +159,33 @@ def test_a_branch_is_pushed_once_and_no_hook_runs(fleet: Fleet) -> None:
     assert git(fleet.remote, "rev-parse", made.branch).strip() == fleet.base
 
 
+def test_locks_that_were_merged_and_reverted_are_delivered_again(fleet: Fleet) -> None:
+    seen = fleet.folder / "seen.json"
+    fleet.context = replace(fleet.context, environ={**os.environ, "TOKEN": "y"})
+    command = (sys.executable, "-c", COMMAND, str(seen), "0")
+    (made,) = fleet.deliver(mode="command", command=command)
+    (patch,) = fleet.deliver(mode="patch")
+    (fleet.work / "more").write_text("another commit", encoding="utf-8")
+    git(fleet.work, "add", "--all")
+    git(fleet.work, "commit", "--quiet", "-m", "second")
+    git(fleet.work, "push", "--quiet", str(fleet.remote), "main")
+    fleet.base = git(fleet.work, "rev-parse", "HEAD").strip()
+    result = fleet.of(fleet.new)
+    # the pull request is open: the command is not called again
+    seen.unlink()
+    (is_open,) = fleet.deliver(result, mode="command", command=command)
+    assert (is_open.status, "delete it if it was merged" in is_open.reason) == ("exists", True)
+    assert not seen.exists()
+    git(fleet.remote, "branch", "--quiet", "-D", made.branch)
+    (again,) = fleet.deliver(result, mode="command", command=command)
+    assert (again.status, again.branch, seen.exists()) == ("delivered", made.branch, True)
+    assert git(fleet.remote, "rev-parse", f"{made.branch}~").strip() == fleet.base
+    # a patch is for the present commit too
+    (written,) = fleet.deliver(result, mode="patch")
+    assert (written.status, written.patch) == ("delivered", patch.patch)
+    assert [own.status for own in fleet.deliver(result, mode="patch")] == ["exists"]
+
+
 def test_two_branches_of_a_repository_get_a_branch_each(fleet: Fleet) -> None:
     release = replace(fleet.result, repository="team/release", ref="release")
     first, second = fleet.deliver(fleet.result, release, mode="branch")
@@ -207,7 +234,7 @@ COMMAND = """\
 import json, os, pathlib, sys
 document = json.load(sys.stdin)
 pathlib.Path(sys.argv[1]).write_text(json.dumps({"document": document, "environ": dict(os.environ), "cwd": os.listdir()}))
-print("cannot open it with", os.environ["TOKEN"])
+print("cannot open it with", os.environ.get("TOKEN"))
 sys.exit(int(sys.argv[2]))
 """
 

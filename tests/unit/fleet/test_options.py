@@ -23,7 +23,7 @@ def test_tasks_that_may_run_hooks_need_a_worker_for_them(
 ) -> None:
     seen: list[FleetOptions] = []
 
-    def run_fleet(own: FleetOptions, *_: object) -> None:
+    def run_fleet(own: FleetOptions, *_: object, **__: object) -> None:
         seen.append(own)
         raise UsageError("no more is needed")
 

@@ -275,3 +275,15 @@ def test_locks_without_a_fleet(ask: Ask, tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.setattr("sys.stdin", file)
         _, found, _ = ask("builds-with", "ninja", "--locks", "-")
     assert {own["repository"] for own in found["uses"]} == {"checkouts/web"}
+
+
+def test_a_state_that_cannot_be_written_and_a_journal_that_was_cut_off(ask: Ask, tmp_path: Path) -> None:
+    state = tmp_path / ".deep-lock-fleet"
+    write_state(state, [repository("a", project("a", CLOSED))], CLOSED)
+    (state / "fleet.sqlite").mkdir()  # no file can be opened there
+    code, found, err = ask("uses", "click")
+    assert (code, {own["repository"] for own in found["uses"]}, "warning" in err) == (0, {"a"}, False)
+    (state / "fleet.jsonl").write_bytes((state / "fleet.jsonl").read_bytes()[:100])
+    code, found, err = ask("uses", "click")
+    assert (code, found["projects"]) == (0, 0)
+    assert "the last line was cut off, and its repository is not in the answer" in err

@@ -20,10 +20,10 @@ def _write(folder: Path, name: str, text: str) -> str:
 def test_a_toml_list_has_defaults(tmp_path: Path) -> None:
     text = (
         '[defaults]\nref = "main"\nexclude = ["docs"]\n'
-        f'[[repositories]]\nurl = "{URL}"\n[[repositories]]\npath = "own"\nname = "own"\nref = "v1"\nprojects = ["api"]\n'
+        f'[[repositories]]\nurl = "{URL}"\n[[repositories]]\npath = "own.git"\nref = "v1"\nprojects = ["api"]\n'
     )
     assert read_repositories([_write(tmp_path, "repos.toml", text)]) == (
-        Repository(name="own", url=(tmp_path / "own").as_uri(), ref="v1", projects=("api",), exclude=("docs",)),
+        Repository(name="own", url=(tmp_path / "own.git").as_uri(), ref="v1", projects=("api",), exclude=("docs",)),
         Repository(name="team/app", url=URL, ref="main", exclude=("docs",)),
     )
 

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from deep_lock.errors import NetworkError, UsageError
+from deep_lock.events import Event, RepositoryRetried
 from deep_lock.fleet import run as fleet_run
 from deep_lock.fleet.engine import Engine
 from deep_lock.fleet.records import Done, Repository, RepositoryResult, Result, Task, TaskOptions, TaskResult
@@ -73,7 +74,9 @@ def test_what_is_tried_again(
     ends: list[int | str | Exception], status: str, code: int, attempts: int, kills: int
 ) -> None:
     left, avoided = iter(ends), list[str]()
-    (made,) = _run_tasks((TASK,), _engine(left, avoided), (0.0,), 60.0)
+    events = list[Event]()
+    (made,) = _run_tasks((TASK,), _engine(left, avoided), (0.0,), 60.0, events.append)
+    assert [own.attempt for own in events if isinstance(own, RepositoryRetried)] == list(range(1, attempts))
     own = made.result
     assert (own.status, own.exit_code, own.attempts, own.kills) == (status, code, attempts, kills)
     assert next(left, None) is None

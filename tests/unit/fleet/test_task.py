@@ -213,3 +213,9 @@ def test_a_workspace_above_the_checkout_has_none_of_its_projects(
     made = checked()
     assert (made.result.status, made.result.projects) == ("failed", ())
     assert "above the folder of temporary files" in made.result.message
+
+
+def test_the_message_of_a_repository_has_no_path_of_the_checkout(work: Path, checked: Checked) -> None:
+    (work / "app" / "pyproject.toml").rename(work / "app" / "README")
+    own = checked().result
+    assert (own.status, own.message) == ("failed", ".: no project in it or below it")

@@ -28,6 +28,6 @@ def test_a_task_that_takes_too_long_is_ended_and_the_next_one_has_a_new_process(
         done = worker.run(_task(tmp_path / "missing", 60.0))
         assert isinstance(done, TaskResult)
         result = done.result
-        assert (result.status, result.code, result.kills) == ("failed", "network-error", 0)
+        assert (result.status, result.code, result.kills) == ("failed", "repository-refused", 0)
     finally:
         worker.close()

@@ -13,7 +13,7 @@ import fsspec
 import pytest
 from packaging.utils import canonicalize_name
 
-from deep_lock.errors import ConfigError, UsageError
+from deep_lock.errors import ConfigError, NetworkError, UsageError
 from deep_lock.events import Event, Warned
 from deep_lock.index import remote_cache
 from deep_lock.index.cache import Cache
@@ -235,3 +235,24 @@ def test_a_store_that_cannot_be_used_is_an_error(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(UsageError) as caught:
         open_remote_cache("file:///x", lambda _: None, read_only=True)
     assert caught.value.hint == "install deep-lock[fleet]"
+
+
+def test_what_others_need_is_there_before_the_run_goes_on(store: str) -> None:
+    remote = open_remote_cache(store, lambda _: None, read_only=False)
+    remote.supply(DIGEST, DATA, again=False)
+    (path,) = objects(store)
+    remote._system.pipe_file(path, b"other bytes")
+    remote.supply(DIGEST, DATA, again=False)
+    assert objects(store) == {path: b"other bytes"}, "it is not written twice"
+    remote.supply(DIGEST, DATA, again=True)
+    assert objects(store) == {path: DATA}
+
+
+def test_what_others_need_and_cannot_be_written_ends_the_run() -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError("no bucket")
+
+    system: Any = SimpleNamespace(protocol="s3", exists=lambda _: False, pipe_file=fails)
+    remote = RemoteCache(system, "bucket", "s3://bucket", lambda _: None, read_only=False)
+    with pytest.raises(NetworkError, match=r"s3://bucket cannot be written: no bucket \(OSError\)"):
+        remote.supply(DIGEST, DATA, again=False)

@@ -9,10 +9,9 @@ from typing import Any
 
 import click
 
-from deep_lock.cli import fleet_delivery
+from deep_lock.cli import fleet_delivery, fleet_progress
 from deep_lock.cli.commands.fleet_query import CONFLICT, query_command
 from deep_lock.cli.failures import INTERNAL
-from deep_lock.cli.fleet_progress import rate_and_time_left
 from deep_lock.cli.options import (
     HOOKS,
     NETWORK,
@@ -32,7 +31,7 @@ from deep_lock.events import RepositoryEnded, Warned
 from deep_lock.fleet import answers, delivery, engine, journal, plan, query, repositories, run, view, worker
 from deep_lock.fleet.records import SANDBOX, Action, RepositoryResult, TaskOptions
 from deep_lock.reports.document import document
-from deep_lock.sanitize import Safe, lines, show
+from deep_lock.sanitize import MAX_LINE, Safe, lines, show
 
 HELP = """\
 Lock, check or audit the projects of many git repositories, on this machine or on a cluster.
@@ -264,10 +263,14 @@ def _worked(
             )
             reporter(ended)
             if result.exit_code or not session.progress:
-                rate = "" if session.progress else rate_and_time_left(ended)
+                rate = "" if session.progress else fleet_progress.rate_and_time_left(ended)
                 session.printer.info(f"[{ended.done}/{ended.total}] {_result_line(result, rate)}")
+                for hint in dict.fromkeys((*(own.hint for own in result.projects), result.hint)):
+                    if hint:
+                        session.printer.info(f"  hint: {show(answers.first_line(hint), limit=300)}")
 
-        summary = run.run_fleet(options, kept, session.context, on_result, lambda: datetime.now(UTC))
+        reporter.receivers = (*reporter.receivers, fleet_progress.Lines(session.printer, has_progress=session.progress))
+        summary = run.run_fleet(options, kept, session.context, on_result, lambda: datetime.now(UTC), reporter=reporter)
         conflicts = view.write(options.state)
         if conflicts:
             reporter(Warned(code="HashConflict", subject="fleet", message=answers.conflicts_text(conflicts)))
@@ -282,14 +285,19 @@ def _result_line(result: RepositoryResult, rate: str) -> str:
         for own in result.projects
     ]
     if result.message:
-        parts.append(f"{result.status}: {show(answers.first_line(result.message))}")
+        message = answers.first_line(result.message).removeprefix(f"{result.repository}: ")
+        parts.append(f"{result.status}: {show(message)}")
     return f"{show(result.repository)}: {'; '.join(parts)} ({result.seconds:.1f} s{f'; {rate}' if rate else ''})"
 
 
 def _summary_line(summary: run.Summary) -> str:
-    counts = ", ".join(f"{number} {name}" for name, number in sorted(summary.counts.items()))
+    counts = ", ".join(
+        f"{number} {name.replace('repositories', 'repository') if number == 1 else name}"
+        for name, number in sorted(summary.counts.items())
+    )
     left = f", {summary.left} left by --limit" if summary.left else ""
-    return f"{summary.ran} repositories ran, {summary.skipped} did not have to{left}, {summary.seconds:.1f} s; projects: {counts or 'none'}"
+    ran = "1 repository" if summary.ran == 1 else f"{summary.ran} repositories"
+    return f"{ran} ran, {summary.skipped} did not have to{left}, {summary.seconds:.1f} s; projects: {counts or 'none'}"
 
 
 def _summary_json(summary: run.Summary, code: int, deliveries: tuple[dict[str, Any], ...]) -> Safe:
@@ -324,12 +332,19 @@ def _summary_json(summary: run.Summary, code: int, deliveries: tuple[dict[str, A
 )
 def fleet_plan_command(session: Session, /, **values: Any) -> None:
     """Print the plan."""
-    made = run.plan_fleet(_options(values, "lock"), session.context)
+    options = _options(values, "lock")
+    with session.reporting() as reporter:
+        reporter.receivers = (*reporter.receivers, fleet_progress.Lines(session.printer, has_progress=session.progress))
+        made = run.plan_fleet(options, session.context, reporter)
     if values["form"] == "json":
         session.printer.data(_plan_json(made))
         return
     for row in made.rows:
-        session.printer.data(lines(f"{'run ' if row.known is None else 'skip'}  {row.repository.name}: {row.reason}\n"))
+        session.printer.data(
+            lines(
+                f"{'run ' if row.known is None else 'skip'}  {show(row.repository.name)}: {show(row.reason, limit=MAX_LINE)}\n"
+            )
+        )
 
 
 def _plan_json(made: plan.Plan) -> Safe:

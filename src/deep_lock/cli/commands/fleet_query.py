@@ -12,6 +12,7 @@ from deep_lock.config.options import NetworkOptions
 from deep_lock.events import Reporter, Warned
 from deep_lock.fleet import answers, query, view, vulnerable
 from deep_lock.fleet.questions import QUESTIONS, Question
+from deep_lock.fleet.records import JOURNAL
 
 CONFLICT = 4
 STATE = Path(".deep-lock-fleet")
@@ -91,6 +92,9 @@ def query_command(session: Session, /, *, question: Question, wanted: str, **val
         session.printer.data(answers.answer_text(found, every=values["every"]))
     if found.unread:
         session.printer.warn(Warned(code="FleetUnread", subject="fleet", message=answers.unread_text(found)))
+    if not values["locks"] and view.is_cut_off(values["state"]):
+        message = f"{values['state'] / JOURNAL}: the last line was cut off, and its repository is not in the answer: lock again, or with --resume"
+        session.printer.warn(Warned(code="FleetCutOff", subject="fleet", message=message))
     session.printer.info(answers.claim(found))
     if found.conflicts:
         raise click.exceptions.Exit(CONFLICT)
