@@ -54,9 +54,11 @@ def live(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The tests of the documentation: links, commands, tables, words."""
+    """The site, in build/site, and the tests of the documentation: links, commands, tables, words."""
     _install(session)
-    session.run("python", "-m", "pytest", "-q", "tests/docs", *session.posargs)
+    session.run("python", "-m", "pip", "install", "-q", "--require-hashes", "-r", f"{PINS}/docs.txt")
+    session.run("mkdocs", "build", env={"NO_MKDOCS_2_WARNING": "1"})
+    session.run("python", "-m", "pytest", "-q", "tests/docs", *session.posargs, env={"DEEP_LOCK_SITE": "build/site"})
 
 
 @nox.session

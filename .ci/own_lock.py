@@ -1,4 +1,4 @@
-"""Makes deep.lock of this repository, and from it the files that CI installs, .ci/pins/tests.txt and build-constraints.txt.
+"""Makes deep.lock of this repository, and from it the files that CI installs, tests.txt, docs.txt and build-constraints.txt in .ci/pins.
 
     python .ci/own_lock.py                      after a change of pyproject.toml; pins stay as they are where they can
     python .ci/own_lock.py -U                   with the newest versions; other options of deep-lock lock work too
@@ -56,8 +56,9 @@ def _copy(folder: Path, index: str) -> None:
 
 
 def export_pins(folder: Path, to: Path) -> None:
-    """Write what CI installs: the project with its tests, and the pins of its build, each with its sha256."""
-    _deep_lock(folder, "-q", "export", "-f", "requirements", "--extra", "test", "-o", str(to / "tests.txt"))
+    """Write what CI installs: the tests, the tools of the site, and the pins of the build, each with its sha256."""
+    for extra, name in (("test", "tests.txt"), ("docs", "docs.txt")):
+        _deep_lock(folder, "-q", "export", "-f", "requirements", "--extra", extra, "-o", str(to / name))
     _deep_lock(folder, "-q", "export", "-f", "build-constraints", "-d", str(to))
 
 

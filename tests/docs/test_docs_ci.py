@@ -104,7 +104,7 @@ def test_our_own_lock_is_that_of_the_project_and_what_ci_installs(tmp_path: Path
     code = "import sys, pathlib, own_lock; own_lock.export_pins(own_lock.ROOT, pathlib.Path(sys.argv[1]))"
     ran = _run(sys.executable, "-c", code, str(tmp_path), environ={**os.environ, "PYTHONPATH": str(ROOT / ".ci")})
     assert ran.returncode == 0, ran.stderr
-    for name in ("tests.txt", "build-constraints.txt"):
+    for name in ("tests.txt", "docs.txt", "build-constraints.txt"):
         made = (tmp_path / name).read_text(encoding="utf-8").replace(str(tmp_path / name), "")
         kept = (ROOT / ".ci" / "pins" / name).read_text(encoding="utf-8")
         assert [line for line in made.splitlines() if line[0] != "#"] == [
