@@ -17,7 +17,7 @@ from deep_lock.lockfile.index import Key, called, files_of
 from deep_lock.lockfile.selection import InstallSelection
 from deep_lock.models.changes import Change, Finding, Weight
 from deep_lock.models.lock import Identity, LockedArchive, LockedBuild, LockedPackage, LockedVcs, Needed, source_text
-from deep_lock.sanitize import Html, Safe, counted, html_element, html_link, html_text, is_link, listed
+from deep_lock.sanitize import Html, counted, html_element, html_link, html_text, is_link, joined, listed
 
 LONGEST = 2_000
 """Characters of one text."""
@@ -80,23 +80,18 @@ def text(own: str) -> Html:
 
 def body(view: View, graph: Graph, facts: Facts) -> Html:
     """Return the sections that come before the packages, the most urgent first."""
-    return _joined(
-        [
-            _summary(view, graph, facts),
-            *([changes_sections(facts.changes, facts.old, facts.notes)] if facts.old else []),
-            finding_section(
-                "vulnerable", "Known vulnerabilities", facts.vulnerable, "No known vulnerability affects the lock."
-            ),
-            _runs_code(graph, facts),
-            finding_section("unvetted", "Not vetted", facts.unvetted, "Audits or exemptions cover every file."),
-            _recent(graph, facts),
-            _publishers(view),
-        ]
-    )
-
-
-def _joined(parts: Iterable[Html]) -> Html:
-    return Html(Safe("\n".join(part for part in parts if part)))
+    parts = [
+        _summary(view, graph, facts),
+        *([changes_sections(facts.changes, facts.old, facts.notes)] if facts.old else []),
+        finding_section(
+            "vulnerable", "Known vulnerabilities", facts.vulnerable, "No known vulnerability affects the lock."
+        ),
+        _runs_code(graph, facts),
+        finding_section("unvetted", "Not vetted", facts.unvetted, "Audits or exemptions cover every file."),
+        _recent(graph, facts),
+        _publishers(view),
+    ]
+    return joined(part for part in parts if part)
 
 
 # -- the head
@@ -128,7 +123,7 @@ def about(view: View) -> Html:
         if values
         for name, content in (("dt", text(label)), ("dd", _lines(values)))
     ]
-    return _joined(
+    return joined(
         [
             element("p", text(" · ".join(first)), name="quiet"),
             element(
@@ -145,7 +140,7 @@ def _value(value: object) -> str:
 
 
 def _lines(values: Iterable[str]) -> Html:
-    return _joined([element("div", text(own)) for own in values])
+    return joined([element("div", text(own)) for own in values])
 
 
 def _summary(view: View, graph: Graph, facts: Facts) -> Html:
@@ -214,7 +209,7 @@ def diff_about(old: str, new: str, changes: Sequence[Change], findings: Sequence
     items += [_answer("changes-look", f"Changes to review in {counted(len(look), 'package')}", look)] if look else []
     if not danger:
         items.insert(0, element("li", text("No dangerous change was found.")))
-    return _joined([element("p", text(f"{old} to {new}"), name="quiet"), element("ul", *items, name="answers")])
+    return joined([element("p", text(f"{old} to {new}"), name="quiet"), element("ul", *items, name="answers")])
 
 
 def changes_sections(changes: Sequence[Change], old: str, notes: Sequence[str]) -> Html:
@@ -255,7 +250,7 @@ def _change(change: Change) -> Html:
 
 def finding_section(identity: str, heading: str, findings: Sequence[Finding] | None, none: str) -> Html:
     if findings is None:
-        return Html(Safe(""))
+        return text("")
     title = f"{heading} ({len(findings)})" if findings else heading
     rows = _list([_finding(own) for own in findings], name="findings") if findings else element("p", text(none))
     return element("section", element("h2", text(title), id=identity), rows, **{"aria-labelledby": identity})
@@ -273,7 +268,7 @@ def _list(items: Sequence[Html], name: str) -> Html:
     if len(items) <= MAX_SHOWN:
         return first
     more = element("summary", text(f"{len(items) - MAX_SHOWN} more"))
-    return _joined([first, element("details", more, element("ul", *items[MAX_SHOWN:], name=name))])
+    return joined([first, element("details", more, element("ul", *items[MAX_SHOWN:], name=name))])
 
 
 # -- what runs code
@@ -361,7 +356,7 @@ def _recent_nodes(graph: Graph, now: datetime) -> list[Node]:
 def _recent(graph: Graph, facts: Facts) -> Html:
     nodes = _recent_nodes(graph, facts.now) if facts.now is not None else []
     if not nodes:
-        return Html(Safe(""))
+        return text("")
     rows = []
     for node in nodes:
         moment = published(node.entry)
@@ -387,7 +382,7 @@ def _publishers(view: View) -> Html:
         for identity in entry.attestation_identities:
             by.setdefault(identity_words(identity), []).append(called(entry))
     if not by:
-        return Html(Safe(""))
+        return text("")
     rows = [
         element("li", element("strong", text(who)), text(f": {listed(names, 8)}")) for who, names in sorted(by.items())
     ]
