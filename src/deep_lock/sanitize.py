@@ -282,10 +282,27 @@ _NAMED_PART = r"\$([a-z_]+)"
 _HTML_SIGNS = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"}
 
 
-def html_text(text: str) -> Html:
-    """Return text for an element or an attribute."""
-    escaped = "".join(_HTML_SIGNS.get(own, own) for own in show(text))
+def html_text(text: str, limit: int = MAX_SHOWN) -> Html:
+    """Return text for an element or an attribute, in at most ``limit`` characters."""
+    escaped = "".join(_HTML_SIGNS.get(own, own) for own in show(text, limit))
     return Html(Safe(_without_commands(escaped, lambda own: f"&#{ord(own)};")))
+
+
+def html_element(tag: str, attributes: Mapping[str, str], *children: Html) -> Html:
+    """Return an element. ``tag`` and the names of the attributes are ours; the values may be from outside."""
+    own = "".join(f' {name}="{html_text(value)}"' if value else f" {name}" for name, value in attributes.items())
+    return Html(Safe(f"<{tag}{own}>{''.join(children)}</{tag}>"))
+
+
+def is_link(url: str) -> bool:
+    """Whether an address from outside may be a link: https, ASCII, without spaces and logins, and short enough to be shown."""
+    return url.startswith("https://") and url.isascii() and not set(" @\\") & set(url) and show(url) == url
+
+
+def html_link(url: str, text: str) -> Html:
+    """Return a link to an address from outside, or its text alone where `is_link` is false."""
+    body = html_text(text)
+    return html_element("a", {"href": url, "rel": "noopener noreferrer"}, body) if is_link(url) else body
 
 
 def html_data(value: Any) -> Html:

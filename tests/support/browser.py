@@ -15,6 +15,8 @@ from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 VARIABLE = "DEEP_LOCK_BROWSER"
+AXE_VARIABLE = "DEEP_LOCK_AXE"
+"""The path of axe.min.js, of the npm package axe-core."""
 PATIENCE = 60.0
 """Seconds for one answer."""
 
@@ -25,6 +27,12 @@ def find_browser() -> str | None:
         return None  # the pipes are handed over as descriptors 3 and 4
     named = os.environ.get(VARIABLE)
     return named or next((found for name in NAMES if (found := shutil.which(name))), None)
+
+
+def find_axe() -> Path | None:
+    """Return axe-core: the file that the environment names; None without one."""
+    named = os.environ.get(AXE_VARIABLE)
+    return Path(named) if named and Path(named).is_file() else None
 
 
 class Page:
@@ -92,6 +100,12 @@ class Page:
         if "exceptionDetails" in found:
             raise RuntimeError(f"{expression}: {found['exceptionDetails']}")
         return found["result"].get("value")
+
+    def violations(self, axe: Path) -> list[str]:
+        """Return what axe-core finds in the page, each with the first element."""
+        self.call("Runtime.evaluate", expression=axe.read_text(encoding="utf-8"))
+        found = self.ask("axe.run().then(own => own.violations.map(each => `${each.id}: ${each.nodes[0].html}`))")
+        return [str(own) for own in found]
 
     def press(self, key: str, *, text: str = "") -> None:
         """Press a key as a person does."""

@@ -139,6 +139,7 @@ _USES = {
     "markdown": "markdown for a comment",
     "sarif": "sarif for code scanning",
     "github": "github for annotations in a workflow",
+    "html": "html for a page",
 }
 
 

@@ -400,6 +400,13 @@ class ReportOptions(Struct, frozen=True, kw_only=True):
     """The member of the workspace; empty: the whole lock."""
     contents: ContentsOptions | None = None
     """Read what the files of the lock bring; None: the page has only what the lock has."""
+    against: str = ""
+    """A file, or a git revision of ``lock``, with which it is compared; "" is none."""
+    sources: AdvisoryOptions = AdvisoryOptions()
+    """Databases of advisories; without one the page has no vulnerabilities."""
+    network: NetworkOptions = NetworkOptions()
+    context: RunContext | None = None
+    """None: the page has only what the lock has, without ages, audits, advisories and an old lock."""
 
 
 class VetImportOptions(Struct, frozen=True, kw_only=True):

@@ -6,10 +6,12 @@ __all__ = [
     "build_constraints",
     "cyclonedx",
     "diagram",
+    "diff_page",
     "hermeto",
     "html_file",
     "json_document",
     "page",
+    "page_body",
     "pylock",
     "requirements",
     "spdx",
@@ -17,5 +19,14 @@ __all__ = [
 ]
 
 load_at_first_use(
-    __name__, "build_constraints", "cyclonedx", "diagram", "hermeto", "json_document", "pylock", "requirements", "spdx"
+    __name__,
+    "build_constraints",
+    "cyclonedx",
+    "diagram",
+    "diff_page",
+    "hermeto",
+    "json_document",
+    "pylock",
+    "requirements",
+    "spdx",
 )

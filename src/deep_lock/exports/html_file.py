@@ -1,4 +1,4 @@
-"""One HTML file out of the parts of a page: template, style, script and data. It makes no request, and its policy (CSP) allows none.
+"""One HTML file out of the parts of a page: head, template, style, script and data. All pages share the head. A page makes no request, and its policy (CSP) allows none.
 
 Text from outside is in it only as data that went through `show`, and no script writes it as markup. The same data gives the
 same bytes.
@@ -6,7 +6,7 @@ same bytes.
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
 
@@ -16,17 +16,28 @@ LONGEST = 2_000
 """Characters of one text: URLs are longer than what messages show."""
 
 
-def html_file(package: str, title: str, data: Any, styles: Sequence[str] = ()) -> Html:
-    """Return the page of a package, which has ``page.html``, ``page.css`` and ``page.js``.
+_SHARED = "deep_lock.exports"
+"""The package with the head, the style and the script that all pages share."""
 
-    ``styles`` are packages whose ``page.css`` comes first. Each text of ``data`` is made safe here.
+
+def html_file(package: str, name: str, title: str, data: Any, parts: Mapping[str, Html] | None = None) -> Html:
+    """Return the page of a package, which has ``NAME.html``, and may have ``NAME.css`` and ``NAME.js``.
+
+    Each text of ``data`` is made safe here; ``parts`` are markup by their names in the template.
     """
-    style, script = "\n".join(_part(own, "page.css") for own in (*styles, package)), _part(package, "page.js")
-    return html_page(
-        _part(package, "page.html"),
-        {"style": style, "style_hash": _digest(style), "script": script, "script_hash": _digest(script)},
-        {"title": html_text(title), "data": html_data(_shown(data))},
+    head, template = _part(_SHARED, "shared.html"), _part(package, f"{name}.html")
+    style, script = (
+        "\n".join(_parts((_SHARED, f"shared.{kind}"), (package, f"{name}.{kind}"))) for kind in ("css", "js")
     )
+    return html_page(
+        f"{head}{template}",
+        {"style": style, "style_hash": _digest(style), "script": script, "script_hash": _digest(script)},
+        {"title": html_text(title), "data": html_data(_shown(data)), **(parts or {})},
+    )
+
+
+def _parts(*names: tuple[str, str]) -> Iterable[str]:
+    return (_part(package, name) for package, name in names if resources.files(package).joinpath(name).is_file())
 
 
 def _part(package: str, name: str) -> str:

@@ -59,14 +59,18 @@ class View(Struct, frozen=True, kw_only=True):
 
     @property
     def project(self) -> str | None:
-        """The name of the project, if the lock has it; of a workspace that of the member in its root."""
-        built = next((build.name for build in self.lock.builds if build.needed == "project"), None)
-        root = next((member.name for member in self.lock.inputs.members if member.root), None)
-        return self.package or built or root
+        """The name of the member, or of the project."""
+        return self.package or project_of(self.lock)
 
     @property
     def lock(self) -> Lock:
         return self.lock_index.lock
+
+
+def project_of(lock: Lock) -> str | None:
+    """Return the name of the project, if the lock has it; of a workspace that of the member in its root."""
+    built = next((build.name for build in lock.builds if build.needed == "project"), None)
+    return built or next((member.name for member in lock.inputs.members if member.root), None)
 
 
 class ExportedPackage(Struct, frozen=True, kw_only=True):

@@ -1,5 +1,4 @@
 
-"use strict";
 // Invariant: text of repositories and locks becomes text nodes and nothing else.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
@@ -13,28 +12,8 @@
     unread: "lock not readable", changed: "new lock", "up-to-date": "up to date",
   };
   const BAD = new Set(["alarm", "dangerous", "vulnerable"]);
-  const byId = (id) => document.getElementById(id);
+  const { byId, facts, make, slash } = shared;
   const counted = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
-
-  function make(tag, properties, ...children) {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(properties || {})) {
-      if (name === "class") element.className = value;
-      else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-      else if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : String(value));
-    }
-    element.append(...children.flat().filter((child) => child !== null && child !== undefined));
-    return element;
-  }
-
-  function facts(rows) {
-    const list = make("dl", { class: "facts" });
-    for (const [name, value] of rows) {
-      if (value === null || value === undefined || value === "" || value === 0) continue;
-      list.append(make("dt", {}, name), make("dd", {}, value));
-    }
-    return list;
-  }
 
   const nameOf = (own) => (own.project === "" || own.project === "." ? own.repository : `${own.repository}: ${own.project}`);
   const titleOf = ([name, version]) => `${name} ${version}`;
@@ -185,10 +164,6 @@
   byId("where").addEventListener("change", update);
   byId("clear").addEventListener("click", () => { byId("search").value = ""; byId("where").value = ""; kind = ""; update(); byId("search").focus(); });
   byId("more").addEventListener("click", () => { const first = drawMore(10 * PAGE); if (first.length) first[0].querySelector("button").focus(); });
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName)) return;
-    event.preventDefault();
-    byId("search").focus();
-  });
+  slash(byId("search"));
   update();
 })();

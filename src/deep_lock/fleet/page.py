@@ -24,7 +24,7 @@ KINDS = ("alarm", "dangerous", "vulnerable", "failed", "stale", "unread", "chang
 
 def page(connection: sqlite3.Connection) -> Html:
     """Return the page."""
-    return html_file("deep_lock.fleet", "deep-lock fleet", _content(connection), styles=("deep_lock.exports",))
+    return html_file("deep_lock.fleet", "page", "deep-lock fleet", _content(connection))
 
 
 def _content(connection: sqlite3.Connection) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from deep_lock.errors import ArchiveBroken, ArchiveTooBig
 from deep_lock.index.cache import Cache
 from deep_lock.index.lazy_wheel import read_member
 from deep_lock.models.contents import PREFIX_BYTES, STARTUP_SUFFIXES, EmbeddedSbom, FileContents, native_format
-from deep_lock.models.metadata import MAX_METADATA_BYTES, declared_imports
+from deep_lock.models.metadata import MAX_METADATA_BYTES, declared_imports, stated_links, stated_requires
 from deep_lock.parsing.zip_archive import LOCAL_SIZE, ZipMember, data_start, read_archive, read_at
 
-KIND = "file-contents-1"
+KIND = "file-contents-2"
 """The folder of the cache. The number changes with `FileContents`, and with the way that a wheel or an sdist is read."""
 
 MAX_STARTUP_BYTES = 64 * 1024
@@ -76,9 +76,8 @@ def _contents(file: BinaryIO, where: str) -> FileContents:
     for member, _ in placed.get("entry points", []):
         text = content(member, MAX_ENTRY_POINTS_BYTES, "entry_points.txt").decode("utf-8", "replace")
         commands |= set(map(_command, _script_names(text)))
-    declared = [
-        declared_imports(content(member, MAX_METADATA_BYTES, "METADATA")) for member, _ in placed.get("metadata", [])
-    ]
+    metadata = [content(member, MAX_METADATA_BYTES, "METADATA") for member, _ in placed.get("metadata", [])]
+    declared = list(map(declared_imports, metadata))
     names, namespaces = next(filter(None, declared), None) or _derived_imports(importable, shared)
     startup = {
         parts[0]: content(member, MAX_STARTUP_BYTES, "").decode("utf-8", "replace")
@@ -102,6 +101,8 @@ def _contents(file: BinaryIO, where: str) -> FileContents:
         import_names=names,
         import_namespaces=namespaces,
         declares_imports=any(own is not None for own in declared),
+        links=tuple(link for own in metadata[:1] for link in stated_links(own)),
+        requires=tuple(wanted for own in metadata[:1] for wanted in stated_requires(own)),
     )
 
 

@@ -65,6 +65,10 @@ class FileContents(Struct, frozen=True, kw_only=True, array_like=True):
     """Packages that other releases may add to."""
     declares_imports: bool = False
     """Whether METADATA has the import names; else they are derived from the names of the files."""
+    links: tuple[tuple[str, str], ...] = ()
+    """(label, URL) that the metadata states. Not checked."""
+    requires: tuple[str, ...] = ()
+    """The requirements of the metadata, as text. Not checked."""
 
 
 class ArchivedFile(Struct, frozen=True, kw_only=True):

@@ -17,6 +17,8 @@ from deep_lock.pep440 import parse_version
 from deep_lock.sanitize import quote
 
 MAX_METADATA_BYTES = 4 * 1024 * 1024
+MAX_LINKS = 32
+"""Addresses of one release that are kept."""
 MAX_REQUIRES_DIST = 5000
 # The end of a line and the begin of a field as in `email.parser`, with which installers read metadata. More line ends
 # (U+2028, form feed) would make fields that installers do not have.
@@ -73,6 +75,24 @@ def declared_imports(raw: bytes) -> tuple[tuple[str, ...], tuple[str, ...]] | No
             found[field] |= {value.partition(";")[0].strip()} - {""}
     names, namespaces = (tuple(sorted(own)) for own in found.values())
     return (names, namespaces) if declared else None
+
+
+def stated_links(raw: bytes) -> tuple[tuple[str, str], ...]:
+    """Return (label, URL) of the pages that core metadata names. Any author can write any address there."""
+    found: list[tuple[str, str]] = []
+    for field, value in _headers(raw.decode("utf-8-sig", errors="replace")):
+        if field == "project-url":
+            label, _, url = value.partition(",")
+            found.append((label.strip(), url.strip()))
+        elif field == "home-page":
+            found.append(("home page", value.strip()))
+    return tuple(dict.fromkeys(found))[:MAX_LINKS]
+
+
+def stated_requires(raw: bytes) -> tuple[str, ...]:
+    """Return the requirements of core metadata as text, which may be invalid."""
+    headers = _headers(raw.decode("utf-8-sig", errors="replace"))
+    return tuple(value for field, value in headers if field == "requires-dist")
 
 
 def parse_metadata(raw: bytes, where: str) -> Metadata:

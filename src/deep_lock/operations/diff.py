@@ -11,6 +11,7 @@ from deep_lock.analysis.diff import every_change, not_compared, ranked
 from deep_lock.analysis.graph import whole_graph
 from deep_lock.config.options import DiffOptions, RunContext
 from deep_lock.events import Reporter
+from deep_lock.exports.view import project_of
 from deep_lock.files import is_there
 from deep_lock.foreign_locks.load import parse_imported
 from deep_lock.lockfile.index import index_lock
@@ -50,6 +51,7 @@ def compare(options: DiffOptions, reporter: Reporter) -> Review:
     return Review(
         old=old_name,
         new=new_name,
+        project=project_of(after.lock) or "",
         path=after.path.as_posix(),
         changes=ranked(every),
         codes=frozenset(change.code for change in every),

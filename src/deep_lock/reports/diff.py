@@ -67,6 +67,8 @@ class Review(Struct, frozen=True, kw_only=True):
     old: str
     """The name of the old one: a file, or a revision of one."""
     new: str
+    project: str = ""
+    """The name of the project, where the new lock has it."""
     path: str = "deep.lock"
     """The file that the comparison is about, as annotations name it."""
     changes: tuple[Change, ...]

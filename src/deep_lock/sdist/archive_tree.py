@@ -14,7 +14,7 @@ from deep_lock.models.contents import (
     FileContents,
     native_format,
 )
-from deep_lock.models.metadata import declared_imports
+from deep_lock.models.metadata import declared_imports, stated_links
 from deep_lock.sdist.decompress import MIB
 from deep_lock.sdist.source_tree import archive_faults, member_check, walk_archive
 
@@ -60,6 +60,7 @@ def sdist_contents(tree: ArchiveTree) -> FileContents:
         import_names=names,
         import_namespaces=namespaces,
         declares_imports=declared is not None,
+        links=stated_links(info.text or b"") if info is not None else (),
     )
 
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -20,25 +21,30 @@ from deep_lock.cli.main import cli
 from deep_lock.config.options import ReportOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import silent
+from deep_lock.exports.diff_page import diff_page
 from deep_lock.exports.json_document import describe, identify
 from deep_lock.exports.page import page
+from deep_lock.exports.page_body import Facts
 from deep_lock.exports.view import View, make_view
 from deep_lock.lockfile.index import key_of
 from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.reader import from_text
 from deep_lock.lockfile.targets import chosen_targets
-from deep_lock.models.lock import Lock, LockedArchive
+from deep_lock.models.changes import WEIGHTS, Change, Finding
+from deep_lock.models.contents import FileContents
+from deep_lock.models.lock import Lock, LockedArchive, LockedReference
 from deep_lock.operations.report import report
 from deep_lock.reports.why import reasons
+from tests.support.advisories import record, write_zip
 from tests.support.big_lock import big_lock
-from tests.support.browser import VARIABLE, Page, find_browser, open_browser
-from tests.support.lock_strategies import closed_locks, package, small_lock
+from tests.support.browser import AXE_VARIABLE, VARIABLE, Page, find_axe, find_browser, open_browser
+from tests.support.lock_strategies import INDEX, closed_locks, package, small_lock
 
 ROOT = Path(__file__).parents[3]
 LOCKS = ROOT / "fixtures" / "locks"
 PARTS = ROOT / "src" / "deep_lock" / "exports"
 NAMES = ("closed.lock", "example.lock", "small.lock", "newer-revision.lock")
-LARGEST = 2_500
+LARGEST = 4_000
 """Bytes of the page for each entry, with what the page itself has."""
 
 
@@ -108,7 +114,8 @@ def test_the_page_is_whole_and_its_policy_names_its_own_parts_only() -> None:
     }
     assert outline.elements[2] == ("meta", {"charset": "utf-8"})  # before anything that is not ASCII
     for tag, own in outline.elements:
-        assert tag not in {"link", "img", "iframe", "object", "embed", "form", "base", "a"} or own["href"] == "#entries"
+        assert tag not in {"link", "img", "iframe", "object", "embed", "form", "base"}
+        assert tag != "a" or str(own["href"]).startswith(("#", "https://"))
         assert not {"src", "style", "srcdoc", "action"} & own.keys()
         assert not [name for name in own if name.startswith("on")]
 
@@ -124,6 +131,7 @@ def test_what_is_named_is_there_and_every_field_has_a_label() -> None:
     for _, own in outline.elements:
         for key in ("aria-controls", "aria-labelledby", "aria-describedby", "for"):
             assert set(str(own.get(key) or "").split()) <= set(ids)
+        assert not str(own.get("href")).startswith("#") or str(own["href"])[1:] in ids
     source = (PARTS / "page.html").read_text(encoding="utf-8")
     for found in re.finditer(r"<(?:input|select)\b", source):
         before = source[: found.start()]
@@ -132,15 +140,15 @@ def test_what_is_named_is_there_and_every_field_has_a_label() -> None:
     assert set(re.findall(r'byId\("([a-z-]+)"\)', script)) <= set(ids)
 
 
-def test_the_script_knows_no_way_to_write_markup_or_to_ask_a_network() -> None:
-    script = (PARTS / "page.js").read_text(encoding="utf-8")
-    assert script.startswith('\n"use strict";\n')
-    assert re.findall(r"https?:[^\"]*", script) == ["http://www.w3.org/2000/svg"]
+@pytest.mark.parametrize("name", ["page", "shared"])
+def test_the_script_knows_no_way_to_write_markup_or_to_ask_a_network(name: str) -> None:
+    script = (PARTS / f"{name}.js").read_text(encoding="utf-8")
+    assert re.findall(r"https?:[^\"]*", script) == (["https://"] if name == "page" else [])
     for word in ("innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval", "Function(", "fetch", "import"):
         assert word not in script
-    for name in ("page.js", "page.css"):
-        assert "<" + "/" not in (PARTS / name).read_text(encoding="utf-8")
-        assert "<!--" not in (PARTS / name).read_text(encoding="utf-8")
+    for part in (f"{name}.js", f"{name}.css"):
+        assert "<" + "/" not in (PARTS / part).read_text(encoding="utf-8")
+        assert "<!--" not in (PARTS / part).read_text(encoding="utf-8")
 
 
 def _words(data: Any, end: int) -> list[str]:
@@ -218,7 +226,7 @@ def test_the_page_says_what_any_lock_says(lock: Lock) -> None:
     _holds(_view(lock))
 
 
-def test_hostile_text_is_data_and_is_seen() -> None:
+def test_hostile_text_is_text_and_is_seen() -> None:
     hostile = "</script><script>alert(1)</script><!--<script>\u202e&quot;${x}$style\u2028"
     entry = package("hostile")
     archive = LockedArchive(url=f"https://user:secret@files.example/{hostile}", sha256="a" * 64)
@@ -227,17 +235,87 @@ def test_hostile_text_is_data_and_is_seen() -> None:
     )
     named = replace(package("named"), source=archive, index=None, wheels=(), direct=True)
     lock = replace(small_lock(entry, named), indexes=(("default", "https://index.example/simple/"), (hostile, hostile)))
-    text = _text(_view(lock, f"{hostile}.lock"))
-    outline = Outline(text)
-    assert [own.get("type") for own, _ in outline.all("script")] == ["application/json", None]
-    assert not re.search("[\u202e\u2028]|secret|alert\\(1\\)<", text)
-    data = _data(text)
+    change = Change(code="host-new", name=hostile, message=hostile, chain=(hostile,))
+    finding = Finding(code="x", severity="error", subject=hostile, message=hostile, hint=hostile)
+    facts = Facts(old=hostile, changes=(change,), notes=(hostile,), vulnerable=(finding,), findings=(hostile,))
+    view = _view(lock, f"{hostile}.lock")
+    made = (
+        page(view, facts),
+        diff_page(hostile, (hostile, hostile), (change,), (finding,), (hostile,)),
+    )
+    for text, scripts in zip(made, (["application/json", None], []), strict=True):
+        outline = Outline(text)
+        assert [own.get("type") for own, _ in outline.all("script")] == scripts
+        assert not re.search("[\u202e\u2028]|secret|alert\\(1\\)<", text)
+    data = _data(made[0])
     shown = hostile.replace("\u202e", r"\u{202e}").replace("\u2028", r"\u{2028}")
-    assert outline.all("title")[0][1] == f"{shown}.lock: deep-lock report"
+    assert Outline(made[0]).all("title")[0][1].endswith(f"{shown}.lock")
     assert data["packages"][0]["index"] == data["packages"][0]["wheels"][0]["name"] == shown
     assert data["indexes"][shown] == shown
     assert data["packages"][1]["source"] == f"https://***@files.example/{shown}"
     assert data["packages"][1]["source-sha256"] == "a" * 64
+    assert [own["links"] for own in data["packages"]] == [[], []]
+
+
+def test_only_plain_https_addresses_are_links() -> None:
+    good = "https://code.example/a/b?c=d#e"
+    bad = (
+        "javascript:alert(1)",
+        "http://a.example/",
+        "https://u:p@a.example/",
+        "https://a.example/ x",
+        "HTTPS:a",
+        "//a",
+    )
+    contents = FileContents(
+        links=tuple((f"label {place}", url) for place, url in enumerate((good, *bad))),
+        requires=("leaf>=2 ; extra == 'x'",),
+    )
+    leaf = package("leaf")
+    top = replace(package("top"), dependencies=(LockedReference(name="leaf"),), direct=True)
+    view = _view(small_lock(top, leaf))
+    text = page(view, Facts(contents={top.wheels[0].sha256: contents}))
+    named = {str(own["href"]) for own, _ in Outline(text).all("a") if not str(own["href"]).startswith("#")}
+    assert named == {good, f"{INDEX.rstrip('/')}/top/", f"{INDEX.rstrip('/')}/leaf/"}
+    assert [url for own in _data(text)["packages"] if own["name"] == "top" for _, url in own["links"]][1:] == [good]
+    # the lock does not have this range: it is that of the metadata
+    assert ["leaf>=2 ; extra == 'x'"] in [edge[4] for edge in _data(text)["edges"]]
+    assert _data(_text(view))["ranges"] is False
+
+
+def test_the_page_is_read_without_its_script() -> None:
+    view = _named("example.lock")
+    now = datetime(2030, 1, 8, tzinfo=UTC)
+    recent = replace(view.lock.packages[0], wheels=(), sdist=None)
+    file = replace(
+        next(own for entry in view.lock.packages for own in entry.wheels), upload_time=datetime(2030, 1, 2, tzinfo=UTC)
+    )
+    lock = replace(view.lock, packages=(replace(recent, wheels=(file,)), *view.lock.packages[1:]))
+    unvetted = Finding(code="unvetted", severity="finding", subject="leaf 1.0", message="1 file without an audit")
+    changes = (
+        Change(code="version-changed", name="quiet", message="1.0 -> 2.0"),
+        Change(code="hash-changed", name="worst", message="other bytes", chain=("top 1.0", "worst 1.0")),
+    )
+    facts = Facts(now=now, old="main", changes=changes, vulnerable=(), unvetted=(unvetted,))
+    text = re.sub(r"<script.*?</script>", "", page(_view(lock), facts), flags=re.DOTALL)
+    words = ["Dangerous changes (1)", "worst", "top 1.0 &gt; worst 1.0", "Version changes (1)"]
+    words += ["No known vulnerability affects the lock.", "What runs code", "Not vetted (1)", "leaf 1.0"]
+    words += [
+        "Published in the last 7 days (1)",
+        "2030-01-02 (6 days)",
+        "Packages",
+        "Run time, direct",
+        "Builds, level 1",
+    ]
+    places = [text.find(word, text.index("<section")) for word in words]
+    assert -1 not in places
+    assert places == sorted(places)
+    for entry in lock.packages:
+        assert f">{entry.name}<" in text
+        for own in entry.wheels:
+            assert own.sha256 in text
+    for build in view.lock.builds:
+        assert f"Backend {build.backend}" in text
 
 
 def test_a_page_of_a_thousand_entries_stays_small() -> None:
@@ -252,10 +330,50 @@ def test_a_page_of_a_thousand_entries_stays_small() -> None:
 
 def test_the_command_writes_the_page_and_nothing_else(tmp_path: Path) -> None:
     place = tmp_path / "page.html"
-    told = CliRunner().invoke(cli, ["report", "--lock", str(LOCKS / "example.lock"), "-o", str(place)])
+    old = ("--against", str(LOCKS / "small.lock"))
+    told = CliRunner().invoke(cli, ["report", "--lock", str(LOCKS / "example.lock"), *old, "-o", str(place)])
     assert (told.exit_code, told.stdout) == (0, "")
-    assert place.read_bytes().decode() == _text(_named("example.lock"))
     assert [own.name for own in tmp_path.iterdir()] == ["page.html"]
+    outline = Outline(place.read_text(encoding="utf-8"))
+    assert "Changes since" in outline.all("h2")[0][1]
+    assert "small.lock" in outline.all("h2")[0][1]
+    bare = report(ReportOptions(lock=LOCKS / "example.lock"), silent)
+    assert bare == _text(_named("example.lock"))
+
+
+def test_the_page_names_what_is_vulnerable_and_not_vetted(tmp_path: Path) -> None:
+    lock = tmp_path / "deep.lock"
+    lock.write_bytes((LOCKS / "example.lock").read_bytes())
+    runtime = next(own for own in from_text(lock.read_text(encoding="utf-8"), "deep.lock").packages if own.direct)
+    database = write_zip(tmp_path / "all.zip", record("X-2026-1", runtime.name, "introduced 0", "fixed 99"))
+    folder = tmp_path / "supply-chain"
+    folder.mkdir()
+    (folder / "audits.toml").write_text("version = 1\n", encoding="utf-8")
+    (folder / "config.toml").write_text("version = 1\n", encoding="utf-8")
+    place = tmp_path / "page.html"
+    arguments = ["report", "--lock", str(lock), "--database", str(database), "--max-age", "P36500D", "-o", str(place)]
+    told = CliRunner().invoke(cli, arguments)
+    assert told.exit_code == 0, told.exception
+    text = place.read_text(encoding="utf-8")
+    sections = re.split("<h2", re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL))
+    (vulnerable,) = [own for own in sections if ">Known vulnerabilities (1)<" in own]
+    assert f"<strong>{runtime.name} {runtime.version}</strong> X-2026-1 (unknown): Summary of X-2026-1" in vulnerable
+    assert "fixed in 99" in vulnerable
+    (unvetted,) = [own for own in sections if ">Not vetted (" in own]
+    assert "without an audit for safe-to-build" in unvetted
+    assert f"<strong>{runtime.name} {runtime.version}</strong>" in unvetted
+
+
+def test_diff_writes_a_page_with_the_dangerous_changes_first() -> None:
+    arguments = ["diff", str(LOCKS / "small.lock"), str(LOCKS / "example.lock")]
+    changes = json.loads(CliRunner().invoke(cli, [*arguments, "--format", "json"]).stdout)["changes"]
+    told = CliRunner().invoke(cli, [*arguments, "--format", "html"])
+    assert told.exit_code == 0
+    outline = Outline(told.stdout)
+    assert outline.all("script") == []
+    rows = [own["class"] for own, _ in outline.all("li") if own.get("class") in WEIGHTS]
+    assert rows == [own["weight"] for own in changes]
+    assert [own for _, own in outline.all("strong")] == [own["name"] for own in changes if own["name"]]
 
 
 def test_the_command_refuses_what_it_cannot_do(tmp_path: Path) -> None:
@@ -301,9 +419,16 @@ def _quiet(tab: Page) -> None:
     assert [url for url in tab.requests() if not url.partition("#")[0].endswith("/report.html")] == []
 
 
-SEEN = "[...document.querySelectorAll('#layers .chip')].filter(own => own.offsetParent).map(own => own.textContent)"
+ROWS = "[...document.querySelectorAll('#rows [data-place]')].filter(own => own.offsetParent)"
+SEEN = f"{ROWS}.map(own => own.querySelector('.name').textContent)"
 HEADING = "document.querySelector('#details h2')?.textContent"
-FOCUS = "document.activeElement.closest('.chip')?.getAttribute('aria-label') ?? document.activeElement.id"
+FOCUS = "document.activeElement.closest('tr')?.dataset.place ?? document.activeElement.id"
+SIDES = """[...document.querySelectorAll('.side')].map(own => [...own.querySelectorAll('li')]
+    .map(item => [item.querySelector('.node').textContent, item.querySelector('.range')?.textContent ?? '']))"""
+
+
+def _select(tab: Page, name: str) -> None:
+    tab.ask(f"{ROWS}.find(own => own.querySelector('.name').textContent === '{name}').querySelector('button').click()")
 
 
 @needs_browser
@@ -312,10 +437,9 @@ def test_a_person_with_a_mouse(tab: Page, tmp_path: Path) -> None:
     said = {"app-wind-0": {"license": "MIT OR 0BSD", "yanked": "it is broken"}}
     lock = replace(lock, packages=tuple(replace(entry, **said.get(entry.name, {})) for entry in lock.packages))
     _open(tab, tmp_path, lock)
-    assert len(tab.ask(SEEN)) == 31  # and the project
-    assert tab.ask("document.querySelectorAll('#arrows > path').length") > 30
+    assert sorted(tab.ask(SEEN)) == sorted(own.name for own in lock.packages)
     assert tab.ask("document.querySelector('#details').hidden") is True
-    tab.click("[aria-label^='app-wind-0 ']")
+    _select(tab, "app-wind-0")
     assert tab.ask(HEADING) == "app-wind-0 1.0.0"
     told = tab.ask("document.querySelector('#details').innerText")
     (entry,) = [own for own in lock.packages if own.name == "app-wind-0"]
@@ -334,6 +458,12 @@ def test_a_person_with_a_mouse(tab: Page, tmp_path: Path) -> None:
         assert wanted in told
     for member in build.packages:
         assert f"{member.name} {member.version}" in told
+    above, below = tab.ask(SIDES)
+    assert [name for name, _ in above] == ["the project"]
+    assert next(own for own in below if own[1]) == [
+        f"{build.packages[0].name} {build.packages[0].version}",
+        build.requires[0],
+    ]
     tab.click("#details .record button")
     assert tab.ask(HEADING) == "tool-wind-0 2.0"
     chains = tab.ask(
@@ -342,20 +472,12 @@ def test_a_person_with_a_mouse(tab: Page, tmp_path: Path) -> None:
     assert chains[0] == "the project > build of app-wind-0 1.0.0 > tool-wind-0 2.0"
     assert len(chains) > 1
     assert tab.ask("location.hash") == "#tool-wind-0%3D%3D2.0"
-    tab.click("#tab-table")
-    assert tab.ask("[...document.querySelectorAll('#rows tr')].filter(own => own.offsetParent).length") == 30
-    licences = tab.ask("[...document.querySelectorAll('#rows tr')].map(own => own.children[6].textContent)")
-    assert licences.count("MIT OR 0BSD") == 1
-    tab.click("#heads th:nth-child(3) button")
-    tab.click("#heads th:nth-child(3) button")
-    assert tab.ask("document.querySelector('#heads th:nth-child(3)').getAttribute('aria-sort')") == "descending"
-    layers = tab.ask("[...document.querySelectorAll('#rows tr')].map(own => Number(own.children[2].textContent))")
-    assert layers == sorted(layers, reverse=True)
-    tab.click("#hashes")
-    told = tab.ask("document.querySelector('#rows').textContent")
-    for own in lock.packages:
-        for file in (*own.wheels, *([own.sdist] if own.sdist else [])):
-            assert file.sha256 in told
+    assert tab.ask("document.querySelector('[aria-current]').dataset.place") == str(
+        [own.name for own in lock.packages].index("tool-wind-0")
+    )
+    other = tab.ask("document.querySelector('.side .node').textContent")
+    tab.click(".side .node")
+    assert tab.ask(HEADING) == other
     _quiet(tab)
 
 
@@ -363,8 +485,7 @@ def test_a_person_with_a_mouse(tab: Page, tmp_path: Path) -> None:
 def test_search_and_filters_of_a_thousand_entries(tab: Page, tmp_path: Path) -> None:
     lock = big_lock(1_000)
     _open(tab, tmp_path, lock)
-    assert len(tab.ask(SEEN)) == 1_001
-    assert tab.ask("document.querySelectorAll('#arrows > path').length") == 0
+    assert len(tab.ask(SEEN)) == 1_000
 
     def chosen(**fields: str) -> int:
         tab.click("#clear")
@@ -373,8 +494,7 @@ def test_search_and_filters_of_a_thousand_entries(tab: Page, tmp_path: Path) -> 
                 f"(() => {{ const own = document.getElementById('{name}'); own.value = {json.dumps(value)};"
                 " own.dispatchEvent(new Event('input')); own.dispatchEvent(new Event('change')); })()"
             )
-        count = len(tab.ask(SEEN)) - 1
-        assert tab.ask("[...document.querySelectorAll('#rows tr')].filter(own => !own.hidden).length") == count
+        count = len(tab.ask(SEEN))
         said = tab.ask("document.getElementById('shown').textContent")
         assert said == ("1,000 packages" if count == 1_000 else f"{count} of 1,000 packages")
         return count
@@ -391,50 +511,38 @@ def test_search_and_filters_of_a_thousand_entries(tab: Page, tmp_path: Path) -> 
     assert chosen(search="no such thing") == 0
     assert tab.ask("document.getElementById('nothing').offsetParent !== null") is True
     assert chosen() == 1_000
-    tab.click("[aria-label^='base-']")
+    _select(tab, "base-wind-0")
     # the list is narrower now, and longer: what was chosen is still in sight
     top, bottom, height = tab.ask(
         "(box => [box.top, box.bottom, innerHeight])(document.querySelector('[aria-current=true]').getBoundingClientRect())"
     )
     assert 0 <= top < bottom <= height
-    assert tab.ask("document.querySelectorAll('#arrows > path.on').length") > 1
     _quiet(tab)
 
 
 @needs_browser
 def test_a_person_with_a_keyboard(tab: Page, tmp_path: Path) -> None:
-    _open(tab, tmp_path, big_lock(30))
+    lock = big_lock(30)
+    _open(tab, tmp_path, lock)
     tab.press("/")
     assert tab.ask(FOCUS) == "search"
     tab.write("tool-")
-    assert all(text.startswith(("○tool-", "◐tool-", "●tool-", "the project")) for text in tab.ask(SEEN))
+    seen = tab.ask(SEEN)
+    assert seen
+    assert all("tool-" in name for name in seen)
     tab.press("Escape")
     assert (tab.ask("document.getElementById('search').value"), tab.ask(FOCUS)) == ("", "search")
-    visited = [tab.ask(FOCUS)]
-    while not visited[-1].startswith("the project"):
+    visited = []
+    while not tab.ask("document.activeElement.closest('#rows') !== null"):
         tab.press("Tab")
         visited.append(tab.ask(FOCUS))
-    assert visited[1:-1] == ["role", "mark", "evidence", "target", "clear", "tab-graph"]
-    tab.press("Tab")
-    first = tab.ask(FOCUS)
-    assert "runtime" in first
-    tab.press("ArrowRight")
-    second = tab.ask(FOCUS)
-    assert second != first
+    assert visited[:-1] == ["role", "mark", "evidence", "target", "clear"]
+    names = [own.name for own in lock.packages]
     tab.press("Enter")
-    assert tab.ask(HEADING) == second.partition(",")[0]
+    assert tab.ask(HEADING).partition(" ")[0] == names[int(visited[-1])]
     assert tab.ask("document.activeElement.tagName") == "H2"
-    tab.press("Tab")
-    tab.press("Enter")
-    assert tab.ask(HEADING) == "the project"
     tab.press("Escape")
-    assert (tab.ask("document.getElementById('details').hidden"), tab.ask(FOCUS)) == (True, second)
-    tab.press("ArrowLeft")
-    assert tab.ask(FOCUS) == first
-    tab.press("ArrowUp")
-    assert tab.ask(FOCUS).startswith("the project")
-    tab.press("ArrowDown")
-    assert tab.ask(FOCUS) == first
+    assert (tab.ask("document.getElementById('details').hidden"), tab.ask(FOCUS)) == (True, visited[-1])
     _quiet(tab)
 
 
@@ -449,3 +557,28 @@ def test_an_address_names_an_entry_and_nothing_else(tab: Page, tmp_path: Path) -
         _open(tab, tmp_path, big_lock(20), fragment)
         assert tab.ask("document.getElementById('details').hidden") is True
         _quiet(tab)
+
+
+AXE = find_axe()
+"""axe-core, which finds what a screen reader, or a person who sees little, cannot use."""
+
+
+@needs_browser
+@pytest.mark.skipif(AXE is None, reason=f"axe-core is not installed: npm has it, and {AXE_VARIABLE} names axe.min.js")
+def test_axe_finds_nothing(tab: Page, tmp_path: Path) -> None:
+    assert AXE is not None
+    _open(tab, tmp_path, big_lock(20))
+    changes = [Change(code=code, name="a", message="b", chain=("c", "d")) for code in ("hash-changed", "package-new")]
+    other = tmp_path / "report.html"
+    for step in ("report", "diff"):
+        if step == "diff":
+            other.write_bytes(diff_page("app", ("main", "deep.lock"), changes, (), ("A note.",)).encode())
+            tab.open(other.as_uri())
+        for width in (1280, 400):
+            for dark in (False, True):
+                tab.window(width, 900, dark=dark)
+                tab.ask("document.querySelectorAll('details').forEach(own => { own.open = true; })")
+                if step == "report":
+                    _select(tab, "app-wind-0")
+                assert tab.violations(AXE) == [], (step, width, dark)
+                assert tab.ask("document.documentElement.scrollWidth <= innerWidth") is True

@@ -13,6 +13,7 @@ from deep_lock.cli.options import DATABASES, DOWNLOADS, Section, flag, format_op
 from deep_lock.cli.session import Session
 from deep_lock.config.options import AdvisoryOptions, DiffOptions, NetworkOptions
 from deep_lock.errors import UsageError
+from deep_lock.exports import diff_page
 from deep_lock.models.changes import CODES, WEIGHTS
 from deep_lock.operations import diff
 from deep_lock.reports import diff as diff_report
@@ -31,6 +32,7 @@ compared with HEAD. A file may be another tool's lock: then its pins are compare
   deep-lock diff                            the work tree with HEAD
   deep-lock diff main                       the work tree with main
   deep-lock diff HEAD~5 HEAD --format markdown
+  deep-lock diff main --format html > changes.html
   deep-lock diff uv.lock deep.lock
   deep-lock diff main --deep                what is in the new wheels, too
   deep-lock diff main --database all.zip    which known vulnerabilities the update fixes, and which it brings
@@ -65,7 +67,7 @@ COMPARISON: Section = (
         ),
     ),
 )
-FORMAT = format_option("text", "markdown", "json", "sarif", "github")
+FORMAT = format_option("text", "markdown", "json", "sarif", "github", "html")
 
 
 @sectioned(
@@ -134,5 +136,8 @@ def _text(review: diff_report.Review, form: str) -> Safe:
             return diff_report.sarif(review)
         case "github":
             return diff_report.github(review)
+        case "html":
+            notes = (review.unchanged, *review.notes)
+            return diff_page.diff_page(review.project, (review.old, review.new), review.changes, review.findings, notes)
         case _:
             return diff_report.text(review)  # the printer removes the color where stdout is no terminal

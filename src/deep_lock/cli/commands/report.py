@@ -6,7 +6,9 @@ from typing import Any
 
 import click
 
+from deep_lock.cli.commands import audit
 from deep_lock.cli.options import (
+    DATABASES,
     DOWNLOADS,
     LOCK,
     PACKAGE,
@@ -19,20 +21,23 @@ from deep_lock.cli.options import (
     sectioned,
 )
 from deep_lock.cli.session import Session
-from deep_lock.config.options import ContentsOptions, NetworkOptions, ReportOptions
+from deep_lock.config.options import AdvisoryOptions, ContentsOptions, NetworkOptions, ReportOptions
 from deep_lock.errors import UsageError
 from deep_lock.files import write_atomically
 from deep_lock.operations import report
 from deep_lock.reports import document
 
 HELP = """\
-Write deep.lock as one HTML page: the levels of builds, why each package is in the lock, hashes, and where code runs.
+Write deep.lock as one HTML page for reviewers: what runs code and why, what is new, then each package with its dependencies.
 
-The page needs no network and no other file. The lock is read as it is: nothing is resolved, and without --deep no request is
-made. With it, the page also has what the files bring: native code, scripts, import names, SBOMs.
+With --against the page begins with what changed since another lock, with --database with known vulnerabilities. It names files
+that are not vetted if the project has audits (deep-lock vet). The page needs no network and no other file. Without --deep and
+--database no request is made. With --deep the page also has what the files bring (native code, scripts, import names, SBOMs),
+the version ranges between packages and the links that packages state.
 
 \b
   deep-lock report -o deep-lock.html
+  deep-lock report -o deep-lock.html --against main      what changed since main comes first
   deep-lock report -o deep-lock.html --deep --offline    with what the files in the cache bring
 """
 EPILOG = """\
@@ -44,6 +49,13 @@ FILES: Section = (
     (
         LOCK,
         PACKAGE,
+        option(
+            "--against",
+            metavar="OLD",
+            default="",
+            help="Compare with this file or git revision of the lock: what changed comes first.",
+        ),
+        *DATABASES,
         flag("--deep", text="Read what the files of the lock bring; those that are not in the cache are fetched."),
         option(
             "-o",
@@ -74,7 +86,18 @@ def report_command(session: Session, /, *, lock: Path, output: Path, **values: A
     if values["deep"]:
         contents = ContentsOptions(network=pick(NetworkOptions, values), context=session.context)
     with session.reporting() as reporter:
-        text = report.report(ReportOptions(lock=lock, package=values["package"], contents=contents), reporter)
+        text = report.report(
+            ReportOptions(
+                lock=lock,
+                package=values["package"],
+                contents=contents,
+                against=values["against"],
+                sources=audit.advisory_options(values) if values["databases"] else AdvisoryOptions(),
+                network=pick(NetworkOptions, values),
+                context=session.context,
+            ),
+            reporter,
+        )
     try:
         write_atomically(output, text.encode())
     except OSError as error:
