@@ -8,7 +8,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from msgspec import structs
 
 from deep_lock.events import Event, Warned
 from deep_lock.reports.document import Failure, failure_row, warning_row
-from deep_lock.sanitize import MAX_LINE, Safe, json_line, lines, show, show_lines, without_login
+from deep_lock.sanitize import MAX_LINE, Painted, Safe, json_line, line, lines, show, show_lines, without_login
 
 ColorMode = Literal["auto", "always", "never"]
 LogFormat = Literal["text", "json"]
@@ -64,6 +64,16 @@ class Printer:
             self._log("message", "info", {"message": show_lines(text)})
         else:
             self._echo(lines(without_login(text)))
+
+    def rows(self, rows: Iterable[Sequence[str | Painted]]) -> None:
+        """Write lines for people, with colors in text."""
+        if self.verbosity < 0:
+            return
+        if self.log_format == "json":
+            self.info("\n".join("".join(_text(part) for part in row) for row in rows))
+        else:
+            for row in rows:
+                self._echo(line(*row))
 
     def warn(self, warning: Warned) -> None:
         """Write a warning. -q does not hide it: it is about the result."""
@@ -118,9 +128,9 @@ class Printer:
     def _log(self, event: str, level: str, fields: Mapping[str, Any]) -> None:
         head = {"schema": LOG_SCHEMA, "version": 1, "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"}
         project = {"project": self._project} if self._project else {}
-        line = json_line({**head, "event": event, "level": level, **project, **fields})
+        row = json_line({**head, "event": event, "level": level, **project, **fields})
         with self._writing:  # events come from worker threads too
-            click.echo(line, err=True)
+            click.echo(row, err=True)
 
     def _headed(self, head: str, color: str, text: str) -> None:
         self._echo(f"{click.style(head, fg=color, bold=True)} {lines(show_lines(text))}")
@@ -131,6 +141,10 @@ class Printer:
         if heading:
             click.echo(lines(show(heading, MAX_LINE)), err=True, color=self.is_colored)
         click.echo(text, err=True, color=self.is_colored)
+
+
+def _text(part: str | Painted) -> str:
+    return part.text if isinstance(part, Painted) else part
 
 
 def guard_python(printer: Printer) -> None:
