@@ -28,24 +28,27 @@ def summary(lock: Lock, old: Lock | None, *, seconds: float, limit: int | None =
     what runs in builds, is never cut off.
     """
     changed = _updates(updates.updates(old, lock), limit) if old is not None else []
-    rows = [_counts(lock, seconds), f"  targets: {short_form(names, names)}" if (names := _names(lock)) else ""]
-    plain = [*rows, *_code_in_builds(lock, limit), *_crates(lock)]
-    return [*changed, *((text,) for text in plain if text)]
+    plain = [*_numbers(lock, seconds), *_code_in_builds(lock, limit), *_crates(lock)]
+    return [*changed, *((text,) for text in plain)]
 
 
 def _names(lock: Lock) -> list[str]:
     return [target.name for target in lock.targets]
 
 
-def _counts(lock: Lock, seconds: float) -> str:
+def _numbers(lock: Lock, seconds: float) -> list[str]:
     packages = lock.packages
     tools = sum(package.build_only for package in packages)
     parts = [f"{len(packages) - tools} at run time", f"{tools} in builds only"] if tools else []
     only = sum(package.sdist_only for package in packages)
-    parts += [f"{only} without a wheel"] if only else []
-    what = counted(len(packages), "package") + (f" ({', '.join(parts)})" if parts else "")
-    builds = f", {counted(len(lock.builds), 'build environment')}" if lock.builds else ""
-    return f"  {what}{builds}, in {seconds:.1f} s"
+    parts += [f"{only} sdist only"] if only else []
+    more = f" ({', '.join(parts)})" if parts else ""
+    builds = f"{counted(len(lock.builds), 'build environment')}; " if lock.builds else ""
+    names = _names(lock)
+    return [
+        f"  {counted(len(packages), 'package')} in {seconds:.1f} s{more}",
+        f"  {builds}targets: {short_form(names, names)}",
+    ]
 
 
 def _updates(found: Sequence[updates.Update], limit: int | None) -> list[Row]:
