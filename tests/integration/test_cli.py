@@ -53,8 +53,12 @@ def test_help_is_data(arguments: list[str], text: str, capfd: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["lokc"], "No such command"),
-        (["lock", "--nope"], "No such option"),
+        (["lokc"], "error: there is no command lokc\nhint: did you mean lock?\n"),
+        (
+            ["lock", "--plaform", "x"],
+            "error: there is no option --plaform\nhint: did you mean --platform? deep-lock lock --help",
+        ),
+        (["lock", "--resolution", "hihgest"], "did you mean highest?"),
         (["lock", "--resolution", "newest"], "'newest' is not one of"),
         (["lock", "--project", "nowhere"], "nowhere"),
         (["lock", "--all-extras", "--extra", "x"], "--all-extras and --extra cannot be used together"),

@@ -3,8 +3,9 @@
 Text from outside commands no log reader (`sanitize`): stdout accepts `Safe` text only, and stderr makes every text safe itself.
 """
 
-import io
+import os
 import sys
+import textwrap
 import threading
 import traceback
 import warnings
@@ -17,6 +18,7 @@ import click
 from msgspec import structs
 
 from deep_lock.events import Event, Warned
+from deep_lock.lazy import shutil
 from deep_lock.reports.document import Failure, failure_row, warning_row
 from deep_lock.sanitize import MAX_LINE, Painted, Safe, json_line, line, lines, show, show_lines, without_login
 
@@ -105,15 +107,6 @@ class Printer:
             self._echo("")
         self.info("interrupted")
 
-    def usage_error(self, error: click.ClickException, failure: Failure) -> None:
-        """Write an error of click: it quotes arguments, variables and values of files."""
-        if self.log_format == "json":
-            self.failure(failure)
-            return
-        text = io.StringIO()
-        error.show(text)
-        self.info(text.getvalue().rstrip("\n"))
-
     def traceback(self, fault: Exception) -> None:
         """Write where an exception was raised."""
         self.python_message("".join(traceback.format_exception(fault)))
@@ -133,7 +126,10 @@ class Printer:
             click.echo(row, err=True)
 
     def _headed(self, head: str, color: str, text: str) -> None:
-        self._echo(f"{click.style(head, fg=color, bold=True)} {lines(show_lines(text))}")
+        shown = show_lines(text)
+        if os.isatty(2):
+            shown = _wrapped(head, shown, shutil.get_terminal_size().columns)
+        self._echo(f"{click.style(head, fg=color, bold=True)} {lines(shown)}")
 
     def _echo(self, text: str) -> None:
         """Write a text that is safe."""
@@ -145,6 +141,23 @@ class Printer:
 
 def _text(part: str | Painted) -> str:
     return part.text if isinstance(part, Painted) else part
+
+
+def _wrapped(head: str, text: str, width: int) -> str:
+    """Return the text after ``head`` with breaks between words where a line is wider than the terminal. Long words stay whole."""
+    wrapped: list[str] = []
+    for number, own in enumerate(text.split("\n")):
+        margin = own[: len(own) - len(own.lstrip())]
+        wrapped += textwrap.wrap(
+            own,
+            max(width, 40),
+            initial_indent=f"{head} " if not number else "",
+            subsequent_indent=f"{margin}  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+            replace_whitespace=False,
+        ) or [""]
+    return "\n".join(wrapped).removeprefix(f"{head} ")
 
 
 def guard_python(printer: Printer) -> None:

@@ -53,11 +53,11 @@ def _parts(labels: Sequence[str], every: Sequence[str]) -> str:
         platforms_of.setdefault(python, []).append(platform)
     pythons_of: dict[tuple[str, ...], list[str]] = {}
     for python, platforms in platforms_of.items():
-        pythons_of.setdefault(_reach(python, platforms, every), []).append(python)
+        pythons_of.setdefault(_limits(python, platforms, every), []).append(python)
     return "; ".join(_part(pythons, platforms, every) for platforms, pythons in pythons_of.items())
 
 
-def _reach(python: str, platforms: Sequence[str], every: Sequence[str]) -> tuple[str, ...]:
+def _limits(python: str, platforms: Sequence[str], every: Sequence[str]) -> tuple[str, ...]:
     """Return the platforms; empty where the lock has no other one for the Python, so that ``all platforms`` means them."""
     own = {platform for other, platform in map(_split, every) if other == python}
     return () if own == set(platforms) else tuple(platforms)
