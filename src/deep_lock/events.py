@@ -54,6 +54,14 @@ class MayChange(Struct, frozen=True, kw_only=True):
     name: str
 
 
+class TargetStarted(Struct, frozen=True, kw_only=True):
+    """The resolution of everything for one target started: the ``number``-th of ``total``. A run can make several rounds."""
+
+    target: str
+    number: int
+    total: int
+
+
 class Solving(Struct, frozen=True, kw_only=True):
     """A resolution started. ``subject`` is "runtime" or "build of NAME VERSION"."""
 
@@ -112,6 +120,7 @@ Event = (
     | FromCache
     | PageRead
     | MayChange
+    | TargetStarted
     | Solving
     | Building
     | BuildEnded

@@ -94,7 +94,7 @@ def test_five_projects(made: Bench) -> None:
     }
     assert ran.stderr.endswith("\n5 projects: 3 locked, 1 up to date, 1 failed\n")
     assert "libs/broken:\nerror: no set of versions fits" in ran.stderr
-    assert "apps/stale:\nwrote deep.lock\n  added       tool 1.0\n" in ran.stderr
+    assert "apps/stale:\nwrote deep.lock\n  + tool 1.0\n" in ran.stderr
     assert lock_of(made, "apps/current") == current
     assert lock_of(made, "libs/broken") == ""
     assert 'name = "tool"' in lock_of(made, ".")
@@ -182,7 +182,7 @@ def test_upgrades_apply_to_each_project(made: Bench) -> None:
     made.hold({**old, "lib 2.0": {}, "other 2.0": {}})
     ran = made.lock("--all-projects", "--refresh", "-P", "lib")
     assert ran.code == 0, ran.stderr
-    assert "a:\nwrote deep.lock\n  updated     lib 1.0 -> 2.0" in ran.stderr
+    assert "a:\nwrote deep.lock\n  ~ lib 1.0 -> 2.0" in ran.stderr
     assert table(ran) == {"a": ("locked", "1"), "b": ("up to date", "1")}
     ran = made.lock("--all-projects", "-P", "lib==1.0", "-P", "other==2.0")
     assert table(ran) == {"a": ("locked", "1"), "b": ("locked", "1")}, ran.stderr

@@ -1,18 +1,22 @@
 """The command line: exit codes, streams, and what is refused."""
 
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from deep_lock import __version__
+from deep_lock.cli import progress_line
 from deep_lock.cli.main import run
 from deep_lock.cli.progress import Progress
 from deep_lock.cli.session import FOREIGN_INDEX_SETTINGS
 from deep_lock.config.options import LockOptions
 from deep_lock.errors import ProjectInvalid
-from deep_lock.events import Fetched, Fetching, Reporter, Solving, Warned
+from deep_lock.events import Building, Fetched, Fetching, Reporter, Solving, TargetStarted, Warned
 from deep_lock.locking.lock import Outcome, lock
 from deep_lock.project.files import MAX_INPUT_BYTES
 from tests.support.scenarios import bench
@@ -49,8 +53,12 @@ def test_help_is_data(arguments: list[str], text: str, capfd: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["lokc"], "No such command"),
-        (["lock", "--nope"], "No such option"),
+        (["lokc"], "error: there is no command lokc\nhint: did you mean lock?\n"),
+        (
+            ["lock", "--plaform", "x"],
+            "error: there is no option --plaform\nhint: did you mean --platform? deep-lock lock --help",
+        ),
+        (["lock", "--resolution", "hihgest"], "did you mean highest?"),
         (["lock", "--resolution", "newest"], "'newest' is not one of"),
         (["lock", "--project", "nowhere"], "nowhere"),
         (["lock", "--all-extras", "--extra", "x"], "--all-extras and --extra cannot be used together"),
@@ -176,17 +184,42 @@ def test_tracebacks_only_for_who_asks(folder: Path) -> None:
 def test_the_live_line_tells_what_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress(color=False) as live:
         live(Solving(subject="build of [red]odd 1.0", target="cp313"))
-        assert live.line() == r"solving build of \[red]odd 1.0 on cp313; 0 fetched, 0.0 MB"
+        assert live.line() == "0 s, solving build of [red]odd 1.0 on cp313"
+        live(TargetStarted(target="cp313", number=3, total=12))
+        live(Solving(subject="runtime", target="cp313"))
+        assert live.line() == "3 of 12 targets, 0 s, solving runtime"
         for what in ("one", "two", "three\x1b[2J", "two"):
             live(Fetching(name=what))
-        assert live.line().endswith(r"; waiting for one, three\u{1b}\[2J and 1 more")
+        assert live.line() == "3 of 12 targets, 0 s, waiting for one and 2 more"
         live(Fetched(name="three\x1b[2J", size=2_500_000))
         live(Fetched(name="one"))
         live(Warned(code="x", subject="y", message="z"))
-        assert live.line().endswith("; 2 fetched, 2.5 MB; waiting for two")
+        assert live.line() == "3 of 12 targets, 2 fetched, 2.5 MB, 0 s, waiting for two"
+        live(Fetching(name="a" + "\x1b[2J" * 30))
+        assert len(live.line()) <= Console().width - 3
+        assert live.line().endswith("...")
     out, err = capsys.readouterr()
     assert out == ""
     assert "\x1b[2J" not in err
+
+
+def test_a_log_has_a_line_for_a_step_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_line, "SECONDS_BETWEEN_LINES", 0.01)
+    written: list[str] = []
+    seen = threading.Event()
+
+    def write(text: str) -> None:
+        written.append(text)
+        if "build" in text:
+            seen.set()
+
+    with progress_line.LoggedProgress(write) as logged:
+        logged(Building(name="odd\x1b[2J 1.0"))
+        assert seen.wait(10)
+    assert r"building odd\u{1b}[2J 1.0" in written[-1]
+    count = len(written)
+    time.sleep(0.05)
+    assert len(written) == count
 
 
 def test_the_cache_commands(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -91,7 +91,7 @@ def test_a_requirement_gets_the_locked_version_as_its_bound(made: Edits) -> None
     assert (code, out) == (0, "")
     assert made.text == PROJECT.replace("  'tool", "  'Lib>=1.5',\n  'tool")
     assert "changed the dependencies in pyproject.toml:\n  + Lib>=1.5\nwrote deep.lock\n" in err
-    assert "wrote deep.lock\n  added       lib 1.5\n" in err
+    assert "wrote deep.lock\n  + lib 1.5\n" in err
     assert made.locked.inputs.requirements == ("dep", "lib>=1.5", "tool~=1.0")
     assert made.lock("--check").code == 0
 
@@ -190,7 +190,7 @@ def test_a_removal_undoes_an_addition(made: Edits) -> None:
     code, _, err = made.run("remove", "LIB")
     assert (code, made.files()) == (0, before)
     assert "changed the dependencies in pyproject.toml:\n  - lib>=1.5\nwrote deep.lock\n" in err
-    assert "wrote deep.lock\n  removed     lib 1.5\n" in err
+    assert "wrote deep.lock\n  - lib 1.5\n" in err
 
 
 def test_a_script_is_edited_with_its_lock(made: Edits) -> None:

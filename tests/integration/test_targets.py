@@ -304,9 +304,9 @@ def test_a_platform_that_is_named_once_does_not_replace_others_unseen(made: Benc
     made.platforms = (LINUX,)
     ran = made.lock()
     assert ran.code == 0
-    assert "targets that are not declared now are removed: " in ran.stderr
-    assert f"cp313-{WINDOWS}" in ran.stderr
-    assert f"cp313-{LINUX}" not in ran.stderr
+    warning = ran.stderr.partition("targets that are not declared now are removed: ")[2].partition("\n")[0]
+    assert f"cp313-{WINDOWS}" in warning
+    assert f"cp313-{LINUX}" not in warning
 
 
 @pytest.mark.parametrize("flags", [(), ("-U",), ("-P", "lib")])
@@ -325,3 +325,59 @@ def test_targets_of_the_command_line_hold_in_later_runs(made: Bench, flags: tupl
     assert "platform kept from deep.lock" in ran.stderr
     assert "python-version kept" not in ran.stderr
     check_whole(made, made.lock())
+
+
+# -- names for several platforms, and additions to the lock
+
+
+def test_the_names_of_systems_are_their_default_platforms() -> None:
+    names = [name for own in factory.SHORTHANDS.values() for name in own]
+    assert tuple(names) == factory.DEFAULT_PLATFORMS
+    for system, own in factory.SHORTHANDS.items():
+        targets = [factory.make_target("3.13", name, host=None) for name in own]
+        assert {target.environment["sys_platform"] for target in targets} == {
+            {"linux": "linux", "macos": "darwin", "windows": "win32"}[system]
+        }
+
+
+def _pairs(made: Bench, *flags: str) -> list[tuple[str, str]]:
+    """Lock, with the targets of the flags only; return them. A lock made without them, and the check, have the same."""
+    ran = made.lock(*flags)
+    assert ran.code == 0, ran.stderr
+    for again in (("--check", *flags), ("--check",), ()):
+        assert "up to date" in made.lock(*again).stderr
+    return sorted((target.python, target.platform) for target in ran.lock.targets)
+
+
+def test_targets_are_added_to_those_of_the_lock(made: Bench) -> None:
+    made.pythons, made.platforms = (), ()
+    linux = factory.SHORTHANDS["linux"]
+    made.write({"pyproject.toml": PROJECT.format(">=3.9", "")})
+    first = _pairs(made, "--python-version", "3.12", "--platform", "linux")
+    assert first == sorted(("3.12", name) for name in linux)
+    stale = made.lock("--add-platform", "windows", "--check")
+    assert stale.code == 1
+    assert "cp312-x86_64-windows" in stale.stderr
+    more = _pairs(made, "--add-platform", "windows", "--add-platform", "linux")
+    assert more == [*first, ("3.12", WINDOWS)]
+    both = _pairs(made, "--add-python", "3.13", "--add-python", "3.12")
+    assert both == sorted([*more, *(("3.13", name) for name in (*linux, WINDOWS))])
+    assert _pairs(made, "-U", "--refresh") == both
+
+
+def test_what_is_added_must_be_possible_and_not_configured(made: Bench) -> None:
+    made.pythons, made.platforms = (), ()
+    made.write({"pyproject.toml": PROJECT.format(">=3.12,<3.14", "")})
+    for flags, text in (
+        (("--add-python", "3.9"), "excludes Python 3.9"),
+        (("--add-platform", "amiga"), "'amiga' is not a known platform"),
+        (("--add-platform", "linux", "--platform", "windows"), "cannot be used together"),
+    ):
+        ran = made.lock(*flags)
+        assert (ran.code, text in ran.stderr) == (2, True), ran.stderr
+    configured = '[tool.deep-lock]\npython-versions = ["3.12"]\nplatforms = ["windows"]\n'
+    made.write({"pyproject.toml": PROJECT.format(">=3.12,<3.14", configured)})
+    assert _pairs(made) == [("3.12", WINDOWS)]
+    ran = made.lock("--add-platform", "linux")
+    assert ran.code == 2
+    assert "hint: add 'linux' to platforms, and run deep-lock lock" in ran.stderr

@@ -95,7 +95,7 @@ def test_add_edits_the_member_and_locks_the_workspace(made: Members, arguments: 
     assert code == 0, err
     assert line in made.text("packages/web")
     assert "warning" not in err
-    assert f"wrote ../../deep.lock\n  {'build tools:' if '--build' in arguments else 'added       helper 2.0'}" in err
+    assert f"wrote ../../deep.lock\n  {'build tools:' if '--build' in arguments else '+ helper 2.0'}" in err
     changed = {name for name, content in made.files().items() if before.get(name) != content}
     assert changed == {"packages/web/pyproject.toml", "deep.lock"}
     assert made.lock("--check").code == 0

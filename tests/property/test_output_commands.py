@@ -33,7 +33,7 @@ from deep_lock.models.lock import Lock, LockedArchive, LockedFile
 from deep_lock.operations.export import FORMATS
 from deep_lock.reports import diff, findings, lock_summary, outdated, why
 from deep_lock.reports.document import failure_of
-from deep_lock.sanitize import Safe, html_data, json_document, json_text, lines, markdown, show_lines, toml_text
+from deep_lock.sanitize import Safe, html_data, json_document, json_text, line, lines, markdown, show_lines, toml_text
 from tests.support.lock_strategies import closed_locks
 from tests.support.log_readers import COMMANDS, PIECES, live_commands
 
@@ -301,7 +301,7 @@ def test_no_report_of_a_lock_has_a_command(view: View) -> None:
     inverted = why.inverted_rows(graph, [own.name for own in lock.packages], builds=True, depth=None)
     texts += [why.tree_text(graph, inverted), why.tree_json(graph, inverted, str(lock.requires_python))]
     texts += [why.why_text(why.reasons(graph, lock.packages), None)]
-    for text in (*texts, lines(lock_summary.summary(lock, None))):
+    for text in (*texts, *(line(*row) for row in lock_summary.summary(lock, None, seconds=1))):
         assert live_commands(text) == []
 
 

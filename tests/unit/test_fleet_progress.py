@@ -24,7 +24,7 @@ def test_rate_and_time_left(done: int, failed: int, seconds: float, text: str) -
     assert fleet_progress(event) == text
     progress = Progress()
     progress(event)
-    assert progress.line() == f"{text}; team/\\[app]"
+    assert progress.line() == f"{text}; team/[app]"
 
 
 def test_the_plan_and_each_retry_are_reported(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,12 +1,12 @@
 """The project that a wrong name may mean."""
 
 from collections.abc import Collection
-from difflib import get_close_matches
 
 from packaging.utils import canonicalize_name
 
 from deep_lock.analysis.popular_projects import KNOWN_NAMES
 from deep_lock.sdist import missing_modules
+from deep_lock.suggestions import nearest
 
 CLOSENESS = 0.75
 """Of difflib: "djnago" and "django" have 0.83, "nowhere" and "other" 0.67."""
@@ -16,8 +16,8 @@ MAX_LENGTH = 100
 
 def near_name(name: str, known: Collection[str]) -> str:
     """Return a question with the nearest of the known names, as a hint; "" where none is near."""
-    near = get_close_matches(name, sorted(known), n=1, cutoff=CLOSENESS) if len(name) <= MAX_LENGTH else ()
-    return f"did you mean {near[0]}?" if near else ""
+    near = nearest(name, sorted(known), CLOSENESS) if len(name) <= MAX_LENGTH else ""
+    return f"did you mean {near}?" if near else ""
 
 
 def near_project(name: str, locked: Collection[str]) -> str:

@@ -8,6 +8,7 @@ import click
 from msgspec import structs
 
 from deep_lock.cli.output import Printer
+from deep_lock.cli.usage_errors import usage_fault
 from deep_lock.errors import DeepLockError, UserError, machine_fault
 from deep_lock.reports.document import Failure, failure_of
 
@@ -19,7 +20,8 @@ _WORST_FIRST = (INTERNAL, 4, 2, 3, 1, 0)
 def describe(error: Exception) -> Failure:
     """Return what any exception of a command means."""
     if isinstance(error, click.ClickException):
-        return Failure(code="usage-error", exit_code=error.exit_code, message=error.format_message())
+        message, hint = usage_fault(error)
+        return Failure(code="usage-error", exit_code=error.exit_code, message=message, hint=hint)
     known = error if isinstance(error, DeepLockError) else _machine_or_file_fault(error)
     return failure_of(known) if known is not None else _internal(error)
 
@@ -27,9 +29,7 @@ def describe(error: Exception) -> Failure:
 def report_failure(error: Exception, printer: Printer, *, with_traceback: bool) -> Failure:
     """Write an error, with the traceback of an internal one if that is requested; return what it means."""
     failure = describe(error)
-    if isinstance(error, click.ClickException):
-        printer.usage_error(error, failure)
-    elif failure.exit_code == INTERNAL and with_traceback:
+    if failure.exit_code == INTERNAL and with_traceback:
         printer.failure(structs.replace(failure, hint=""))
         printer.traceback(error)
     else:

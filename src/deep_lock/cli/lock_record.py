@@ -12,7 +12,7 @@ from deep_lock.cli.observed import Observed
 from deep_lock.cli.session import Session
 from deep_lock.errors import Stale
 from deep_lock.locking.lock import Checked, Outcome
-from deep_lock.reports import document, lock_document
+from deep_lock.reports import document, lock_document, lock_summary
 from deep_lock.sanitize import lines
 
 
@@ -49,6 +49,12 @@ class LockRecord:
                 "changed-limits": outcome.changed_limits,
                 "compared-wheels": outcome.compared,
             }
+
+    def report(self, session: Session, outcome: Outcome) -> None:
+        """Write for people what changed, the numbers of the lock, and what runs code. -v lists everything."""
+        limit = None if session.printer.verbosity > 0 else lock_summary.MAX_ROWS
+        seconds = self.observed.seconds
+        session.printer.rows(lock_summary.summary(outcome.lock, outcome.previous, seconds=seconds, limit=limit))
 
     def set_path(self, path: Path) -> None:
         """Set which lock the run is about."""

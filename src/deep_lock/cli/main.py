@@ -36,6 +36,7 @@ from deep_lock.cli.output import Printer, guard_python
 from deep_lock.cli.session import open_session
 from deep_lock.errors import UsageError
 from deep_lock.reports.document import Failure, error_document
+from deep_lock.suggestions import did_you_mean
 
 _BY_NAME: Mapping[str, Callable[[], click.Command]] = MappingProxyType(
     {
@@ -102,9 +103,13 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command. Raises UsageError for one that another tool has: a name that is alike would mislead."""
-        if (name := args[0]) in _OF_OTHER_TOOLS:
-            raise UsageError(f"there is no command {name}", hint=_OF_OTHER_TOOLS[name])
-        return super().resolve_command(ctx, args)
+        name = args[0]
+        if name in _BY_NAME or name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        hint = _OF_OTHER_TOOLS.get(name) or did_you_mean(
+            name, self.list_commands(ctx), otherwise="deep-lock --help lists the commands"
+        )
+        raise UsageError(f"there is no command {name}", hint=hint)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. click would write an empty line where it is interrupted, also into a log in JSON."""
@@ -118,10 +123,9 @@ class Commands(click.Group):
         return sorted(_BY_NAME)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the command; None where there is none. Then every command is loaded, for click to suggest one."""
-        for name in (cmd_name,) if cmd_name in _BY_NAME else _BY_NAME:
-            if name not in self.commands:
-                self.add_command(_BY_NAME[name](), name)
+        """Return the command; None where there is none."""
+        if cmd_name in _BY_NAME and cmd_name not in self.commands:
+            self.add_command(_BY_NAME[cmd_name](), cmd_name)
         return super().get_command(ctx, cmd_name)
 
 

@@ -41,11 +41,16 @@ class Observed:
         """Return the counts as JSON documents have them; the time is that since the work began."""
         return {
             "warnings": [warning_row(own) for own in self.warnings],
-            "seconds": round(time.monotonic() - self._started, 3),
+            "seconds": round(self.seconds, 3),
             "requests": self.requests,
             "received-bytes": self.received_bytes,
             "cache-hits": self.cache_hits,
         }
+
+    @property
+    def seconds(self) -> float:
+        """The time since the work began."""
+        return time.monotonic() - self._started
 
     @property
     def warnings(self) -> list[Warned]:

@@ -529,8 +529,22 @@ TARGETS: Section = (
             "platforms",
             metavar="NAME",
             repeatable=True,
-            help="A platform to lock for, such as x86_64-musllinux_1_2, or 'host'.",
+            help="A platform to lock for, such as x86_64-musllinux_1_2; 'linux', 'macos' or 'windows' for the default ones of the system; or 'host'.",
             default_text="x86_64-manylinux_2_28, aarch64-manylinux_2_28, arm64-macos_14, x86_64-windows",
+        ),
+        option(
+            "--add-python",
+            "added_pythons",
+            metavar="X.Y",
+            repeatable=True,
+            help="Add this Python version to those of the lock.",
+        ),
+        option(
+            "--add-platform",
+            "added_platforms",
+            metavar="NAME",
+            repeatable=True,
+            help="Add this platform to those of the lock.",
         ),
         option(
             "--fork-strategy",

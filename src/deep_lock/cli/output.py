@@ -3,12 +3,13 @@
 Text from outside commands no log reader (`sanitize`): stdout accepts `Safe` text only, and stderr makes every text safe itself.
 """
 
-import io
+import os
 import sys
+import textwrap
 import threading
 import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal
@@ -17,8 +18,9 @@ import click
 from msgspec import structs
 
 from deep_lock.events import Event, Warned
+from deep_lock.lazy import shutil
 from deep_lock.reports.document import Failure, failure_row, warning_row
-from deep_lock.sanitize import MAX_LINE, Safe, json_line, lines, show, show_lines, without_login
+from deep_lock.sanitize import MAX_LINE, Painted, Safe, json_line, line, lines, show, show_lines, without_login
 
 ColorMode = Literal["auto", "always", "never"]
 LogFormat = Literal["text", "json"]
@@ -65,6 +67,16 @@ class Printer:
         else:
             self._echo(lines(without_login(text)))
 
+    def rows(self, rows: Iterable[Sequence[str | Painted]]) -> None:
+        """Write lines for people, with colors in text."""
+        if self.verbosity < 0:
+            return
+        if self.log_format == "json":
+            self.info("\n".join("".join(_text(part) for part in row) for row in rows))
+        else:
+            for row in rows:
+                self._echo(line(*row))
+
     def warn(self, warning: Warned) -> None:
         """Write a warning. -q does not hide it: it is about the result."""
         if self.log_format == "json":
@@ -95,15 +107,6 @@ class Printer:
             self._echo("")
         self.info("interrupted")
 
-    def usage_error(self, error: click.ClickException, failure: Failure) -> None:
-        """Write an error of click: it quotes arguments, variables and values of files."""
-        if self.log_format == "json":
-            self.failure(failure)
-            return
-        text = io.StringIO()
-        error.show(text)
-        self.info(text.getvalue().rstrip("\n"))
-
     def traceback(self, fault: Exception) -> None:
         """Write where an exception was raised."""
         self.python_message("".join(traceback.format_exception(fault)))
@@ -118,12 +121,15 @@ class Printer:
     def _log(self, event: str, level: str, fields: Mapping[str, Any]) -> None:
         head = {"schema": LOG_SCHEMA, "version": 1, "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"}
         project = {"project": self._project} if self._project else {}
-        line = json_line({**head, "event": event, "level": level, **project, **fields})
+        row = json_line({**head, "event": event, "level": level, **project, **fields})
         with self._writing:  # events come from worker threads too
-            click.echo(line, err=True)
+            click.echo(row, err=True)
 
     def _headed(self, head: str, color: str, text: str) -> None:
-        self._echo(f"{click.style(head, fg=color, bold=True)} {lines(show_lines(text))}")
+        shown = show_lines(text)
+        if os.isatty(2):
+            shown = _wrapped(head, shown, shutil.get_terminal_size().columns)
+        self._echo(f"{click.style(head, fg=color, bold=True)} {lines(shown)}")
 
     def _echo(self, text: str) -> None:
         """Write a text that is safe."""
@@ -131,6 +137,27 @@ class Printer:
         if heading:
             click.echo(lines(show(heading, MAX_LINE)), err=True, color=self.is_colored)
         click.echo(text, err=True, color=self.is_colored)
+
+
+def _text(part: str | Painted) -> str:
+    return part.text if isinstance(part, Painted) else part
+
+
+def _wrapped(head: str, text: str, width: int) -> str:
+    """Return the text after ``head`` with breaks between words where a line is wider than the terminal. Long words stay whole."""
+    wrapped: list[str] = []
+    for number, own in enumerate(text.split("\n")):
+        margin = own[: len(own) - len(own.lstrip())]
+        wrapped += textwrap.wrap(
+            own,
+            max(width, 40),
+            initial_indent=f"{head} " if not number else "",
+            subsequent_indent=f"{margin}  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+            replace_whitespace=False,
+        ) or [""]
+    return "\n".join(wrapped).removeprefix(f"{head} ")
 
 
 def guard_python(printer: Printer) -> None:

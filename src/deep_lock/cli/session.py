@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,8 +13,9 @@ from msgspec.structs import replace
 from deep_lock.cli import progress, user_folders
 from deep_lock.cli.observed import Observed
 from deep_lock.cli.output import ColorMode, Printer
+from deep_lock.cli.progress_line import LoggedProgress
 from deep_lock.config.options import RunContext
-from deep_lock.events import Event, Warned, silent
+from deep_lock.events import Event, Reporter, Warned, silent
 
 FOREIGN_INDEX_SETTINGS = (
     "PIP_INDEX_URL",
@@ -26,32 +28,39 @@ FOREIGN_INDEX_SETTINGS = (
 )
 
 
+ProgressKind = Literal["line", "log", "none"]
+"""A line that is drawn again and again; a line in a log after each ten seconds; or none."""
+
+
 class Session(Struct, frozen=True, kw_only=True):
     """One run of the command line: its output, and the machine."""
 
     printer: Printer
     context: RunContext
-    progress: bool
-    """Whether a progress line is drawn."""
+    progress: ProgressKind
 
     @contextmanager
     def reporting(self, observed: Observed | None = None) -> Iterator[Observed]:
-        """Give a Reporter for the duration of the work: a progress line on a terminal, and all warnings at the end.
+        """Give a Reporter for the duration of the work: progress on a terminal or in a log, and all warnings at the end.
 
         ``observed`` is one that the caller reads after a failure too.
         """
         observed = observed or Observed()
         try:
-            with (
-                progress.Progress(color=self.printer.is_colored)
-                if self.progress
-                else nullcontext(silent) as show_progress
-            ):
+            with self._shown_progress() as show_progress:
                 observed.receivers = (show_progress, self._log)
                 yield observed
         finally:
             for warning in observed.warnings:
                 self.printer.warn(warning)
+
+    def _shown_progress(self) -> AbstractContextManager[Reporter]:
+        match self.progress:
+            case "line":
+                return progress.Progress(color=self.printer.is_colored)
+            case "log":
+                return LoggedProgress(self.printer.info)
+        return nullcontext(silent)
 
     def _log(self, event: Event, /) -> None:
         if not isinstance(event, Warned):  # warnings come at the end, each once
@@ -71,7 +80,9 @@ def open_session(printer: Printer, *, verbosity: int, color: str, show_progress:
     return Session(
         printer=printer,
         context=read_context(),
-        progress=show_progress and verbosity >= 0 and printer.log_format == "text" and _is_live(environ),
+        progress=_progress_kind(environ)
+        if show_progress and verbosity >= 0 and printer.log_format == "text"
+        else "none",
     )
 
 
@@ -93,12 +104,13 @@ def with_verbosity(session: Session, *, quiet: bool, verbose: int) -> Session:
         return session
     verbosity = -1 if quiet else verbose
     session.printer.verbosity = verbosity
-    return replace(session, progress=session.progress and verbosity >= 0)
+    return replace(session, progress=session.progress if verbosity >= 0 else "none")
 
 
-def _is_live(environ: Mapping[str, str]) -> bool:
-    """Whether a progress line may be drawn: never in CI, on a dumb terminal, or into a file."""
-    return os.isatty(2) and environ.get("TERM") != "dumb" and not environ.get("CI")
+def _progress_kind(environ: Mapping[str, str]) -> ProgressKind:
+    """Return how progress is shown: a line is never drawn in CI, on a dumb terminal, or into a file."""
+    is_live = os.isatty(2) and environ.get("TERM") != "dumb" and not environ.get("CI")
+    return "line" if is_live else "log"
 
 
 def _color(choice: str, environ: Mapping[str, str]) -> ColorMode:
@@ -106,4 +118,6 @@ def _color(choice: str, environ: Mapping[str, str]) -> ColorMode:
         return "always" if choice == "always" else "never"
     if environ.get("NO_COLOR"):
         return "never"
-    return "always" if environ.get("FORCE_COLOR") else "auto"
+    if environ.get("FORCE_COLOR"):
+        return "always"
+    return "never" if environ.get("TERM") == "dumb" else "auto"

@@ -32,7 +32,7 @@ from deep_lock.closure.model import (
     key_of_pin,
 )
 from deep_lock.errors import ActionNeeded, BuildCycle, LimitExceeded, ReleaseRefused, Unsatisfiable
-from deep_lock.events import Reporter, Solving
+from deep_lock.events import Reporter, Solving, TargetStarted
 from deep_lock.models.build_system import Hook, HookAnswer
 from deep_lock.models.conflicts import Choice
 from deep_lock.models.distribution import Buildable, built_from, is_wheel, source_of
@@ -94,8 +94,9 @@ def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
     found: list[OpenMarker] = []
     divided: set[Target] = set()
     excluded: dict[Target, Unsatisfiable] = {}
-    for target, group in groupby(plan.runtime, key=lambda problem: problem.target):
-        problems = tuple(group)
+    groups = [(target, tuple(own)) for target, own in groupby(plan.runtime, key=lambda problem: problem.target)]
+    for number, (target, problems) in enumerate(groups, start=1):
+        reporter(TargetStarted(target=target.label, number=number, total=len(groups)))
         walk = _TargetWalk(target=target, plan=plan, sources=sources, reporter=reporter, used=used, others=others)
         try:
             resolutions = walk.close(problems, pinned)

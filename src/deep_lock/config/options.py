@@ -46,6 +46,9 @@ class ResolveOptions(Struct, frozen=True, kw_only=True):
 
     pythons: tuple[str, ...] = ()
     platforms: tuple[str, ...] = ()
+    added_pythons: tuple[str, ...] = ()
+    """In addition to those of the lock, or to the default ones."""
+    added_platforms: tuple[str, ...] = ()
     fork_strategy: Literal["newest", "fewest"] | None = None
     resolution: ResolutionMode | None = None
     prereleases: Prereleases | None = None

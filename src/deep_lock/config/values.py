@@ -8,9 +8,9 @@ import msgspec
 from msgspec import Struct
 
 from deep_lock.errors import ConfigError
-from deep_lock.lazy import difflib
 from deep_lock.parsing.requirements import described
 from deep_lock.parsing.text import shown
+from deep_lock.suggestions import nearest
 
 T = TypeVar("T")
 Record = TypeVar("Record", bound=Struct)
@@ -79,5 +79,5 @@ def unknown_key(key: str, location: str, known: Iterable[str]) -> str:
 
 def similar(text: str, known: Iterable[str]) -> str:
     """Return "; did you mean ...?", where a known word is similar."""
-    near = difflib.get_close_matches(text[:100].replace("_", "-").lower(), known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(text, known)
+    return f"; did you mean {near!r}?" if near else ""

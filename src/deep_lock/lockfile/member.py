@@ -12,6 +12,7 @@ from deep_lock.lockfile.selection import installed_packages, part_in_lock, selec
 from deep_lock.models.conflicts import Choice, Conflict, choices, combined, conflicting_scopes
 from deep_lock.models.lock import BUILD_MARKER, Lock, LockedDirectory, LockedInputs, LockedPackage, LockedReference
 from deep_lock.models.workspace import Member, scope_of, scopes_of
+from deep_lock.suggestions import choices_hint
 from deep_lock.targets.markers import BASE, Scope, with_parts
 from deep_lock.targets.open_markers import TargetPart
 from deep_lock.targets.target import Target
@@ -28,10 +29,10 @@ def member_lock(lock: Lock, package: str, targets: Sequence[Target], source: str
     name = canonicalize_name(package)
     member = next((own for own in lock.inputs.members if own.name == name), None)
     if member is None:
-        listed = ", ".join(own.name for own in lock.inputs.members)
+        known = [own.name for own in lock.inputs.members]
         raise UsageError(
             f"{source} has no member {package!r}",
-            hint=f"it has: {listed}" if listed else "it is the lock of one project, and of no workspace",
+            hint=choices_hint(package, known) if known else "it is the lock of one project, and of no workspace",
         )
     index = index_lock(lock)
     names = _names(lock, member)

@@ -39,6 +39,7 @@ from deep_lock.models.lock import (
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.workspace import implied_scopes, scope_text
 from deep_lock.parsing.requirements import parse_requirement
+from deep_lock.suggestions import choices_hint
 from deep_lock.targets.markers import Scope
 from deep_lock.targets.open_markers import TargetPart, part_where_in_lock
 from deep_lock.targets.target import Target, UnevaluableMarker, holds, rank
@@ -157,7 +158,7 @@ def _not_together(source: str, conflict: Conflict) -> UsageError:
 def _known(kind: str, selected: frozenset[str] | None, known: frozenset[str], source: str) -> frozenset[str]:
     names = known if selected is None else frozenset(canonicalize_name(name) for name in selected)
     for name in sorted(names - known):
-        raise UsageError(f"{source} has no {kind} {name!r}", hint=f"it has: {', '.join(sorted(known)) or 'none'}")
+        raise UsageError(f"{source} has no {kind} {name!r}", hint=choices_hint(name, sorted(known)))
     return names
 
 

@@ -4,9 +4,14 @@ from collections.abc import Collection, Sequence
 
 from deep_lock.errors import LockInvalid, UsageError
 from deep_lock.models.lock import Lock, LockedTarget
+from deep_lock.suggestions import choices_hint, did_you_mean
 from deep_lock.targets.factory import HOST, make_target, read_host, runs_on
 from deep_lock.targets.open_markers import limited
+from deep_lock.targets.short_form import short_form
 from deep_lock.targets.target import Target
+
+MAX_LISTED = 6
+"""Targets that a message names one by one."""
 
 
 def made_target(locked: LockedTarget, source: str) -> Target:
@@ -26,10 +31,17 @@ def chosen_targets(lock: Lock, labels: Collection[str], source: str) -> tuple[Ta
     known = [target.name for target in lock.targets]
     for label in labels:
         if label not in (*known, HOST):
-            raise UsageError(f"{source} has no target {label}", hint=f"it has: {', '.join(known) or 'none'}")
+            raise UsageError(f"{source} has no target {label}", hint=_targets_hint(label, known))
     every = limited(tuple(made_target(target, source) for target in lock.targets), lock.requires_python)
     wanted = {*labels, host_target_of(every, source).label} if HOST in labels else labels
     return tuple(target for target in every if not labels or target.label in wanted)
+
+
+def _targets_hint(label: str, known: Sequence[str]) -> str:
+    if len(known) <= MAX_LISTED:
+        return choices_hint(label, known)
+    asked = did_you_mean(label, [*known, HOST])
+    return f"{asked} it has {short_form(known, known)}, as {known[0]}".lstrip()
 
 
 def host_target_of(targets: Sequence[Target], source: str) -> Target:
@@ -41,7 +53,8 @@ def host_target_of(targets: Sequence[Target], source: str) -> Target:
     if found:
         labels = ", ".join(target.label for target in found)
         raise UsageError(f"several targets of {source} run on this machine: {labels}", hint="name one: --target LABEL")
-    known = ", ".join(target.label for target in targets) or "none"
+    every = [target.label for target in targets]
+    known = short_form(every, every) if every else "none"
     raise UsageError(
         f"no target of {source} is that of this machine: Python {host.python_full_version} on {host.platform or 'it'}",
         hint=f"lock for this machine too, or name a target: it has {known}",

@@ -20,6 +20,7 @@ from deep_lock.project.local_trees import LocalTrees
 from deep_lock.project.project import Project
 from deep_lock.project.workspace import WorkspaceMember
 from deep_lock.sdist import pyproject as document
+from deep_lock.suggestions import choices_hint
 from deep_lock.targets.markers import BASE, Scope
 
 DEFAULT_GROUPS = ("dev",)
@@ -205,5 +206,4 @@ def _refuse_unknown(
 ) -> None:
     for name in names:
         if name not in known:
-            listed = ", ".join(sorted(known)) or "none"
-            raise UsageError(f"{project.source} has no {kind} {name!r}", hint=f"it has: {listed}")
+            raise UsageError(f"{project.source} has no {kind} {name!r}", hint=choices_hint(name, sorted(known)))

@@ -17,7 +17,15 @@ from deep_lock.locking import imported_lock
 from deep_lock.locking.read_inputs import ProjectInputs
 from deep_lock.models.lock import Lock, LockedTarget
 from deep_lock.project.project import Project
-from deep_lock.targets.factory import CPYTHON, DEFAULT_PLATFORMS, HOST, HostFacts, default_pythons, make_target
+from deep_lock.targets.factory import (
+    CPYTHON,
+    DEFAULT_PLATFORMS,
+    HOST,
+    HostFacts,
+    default_pythons,
+    expand_platforms,
+    make_target,
+)
 from deep_lock.targets.open_markers import limited
 from deep_lock.targets.target import Target, python_fits
 
@@ -45,8 +53,8 @@ class DeclaredTargets(Struct, frozen=True, kw_only=True):
 def declared_targets(options: LockOptions, config: Config) -> DeclaredTargets:
     """Return what options or configuration declare."""
     return DeclaredTargets(
-        pythons=bool(options.resolve.pythons or config.python_versions),
-        platforms=bool(options.resolve.platforms or config.platforms),
+        pythons=bool(options.resolve.pythons or config.python_versions or options.resolve.added_pythons),
+        platforms=bool(options.resolve.platforms or config.platforms or options.resolve.added_platforms),
     )
 
 
@@ -58,12 +66,16 @@ def run_targets(
     Default targets change over time and locked ones do not: what is not declared stays as in the previous lock. ``renew``:
     only if it is no default.
 
-    Raises UsageError where requires-python excludes a declared target, or none is left.
+    --add-python and --add-platform extend these, in the run: the next one has them in the previous lock.
+
+    Raises UsageError where requires-python excludes a declared target, or none is left, and where the configuration names what
+    an option adds to.
     """
     config, foreign, requires_python = inputs.config, inputs.foreign, inputs.project.requires_python
     declared, today = declared_targets(options, config), options.context.now.date()
     pythons = options.resolve.pythons or config.python_versions or ()
-    platforms = options.resolve.platforms or config.platforms or ()
+    platforms = expand_platforms(options.resolve.platforms or config.platforms or ())
+    added = _added(options, config)
     locked = previous.targets if previous is not None and previous.requires_python == requires_python else ()
     locked_pythons = tuple(dict.fromkeys(target.python for target in locked))
     locked_platforms = tuple(dict.fromkeys(target.platform for target in locked))
@@ -80,6 +92,10 @@ def run_targets(
     if foreign is not None:
         hints = imported_lock.target_hints(foreign)
         pythons, platforms = pythons or hints.pythons, platforms or hints.platforms
+    if added.pythons:
+        pythons = (*(pythons or default_pythons(requires_python, today)), *added.pythons)
+    if added.platforms:
+        platforms = (*(platforms or DEFAULT_PLATFORMS), *added.platforms)
     pairs = _product(pythons, platforms, requires_python, today, host)
     if not renew and locked:
         pairs = _as_locked(pairs, locked)
@@ -89,6 +105,29 @@ def run_targets(
     if foreign is not None:
         found = declared.leave_out(found, imported_lock.targets_outside(foreign, found))
     return limited(found, requires_python), tuple(kept)
+
+
+class _Added(Struct, frozen=True, kw_only=True):
+    pythons: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
+
+
+def _added(options: LockOptions, config: Config) -> _Added:
+    """Return what --add-python and --add-platform add. Raises UsageError where something else names the whole list."""
+    own = options.resolve
+    for name, added, listed, key, configured in (
+        ("python", own.added_pythons, own.pythons, "python-versions", config.python_versions),
+        ("platform", own.added_platforms, own.platforms, "platforms", config.platforms),
+    ):
+        if added and listed:
+            whole = "--python-version" if name == "python" else "--platform"
+            raise UsageError(f"--add-{name} and {whole} cannot be used together: {whole} names all of them")
+        if added and configured:
+            raise UsageError(
+                f"--add-{name} {added[0]}: {key} in [tool.deep-lock] names all of them",
+                hint=f"add {added[0]!r} to {key}, and run deep-lock lock",
+            )
+    return _Added(pythons=own.added_pythons, platforms=expand_platforms(own.added_platforms))
 
 
 def _as_locked(pairs: list[tuple[str, str]], locked: Sequence[LockedTarget]) -> list[tuple[str, str]]:

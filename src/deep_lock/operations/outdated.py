@@ -8,7 +8,6 @@ import shlex
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -39,6 +38,7 @@ from deep_lock.project.files import STANDARD_INPUT, read_text
 from deep_lock.reports.outdated import FixedVulnerability, Outdated
 from deep_lock.resolver.candidates import choose
 from deep_lock.sanitize import listed, show
+from deep_lock.suggestions import did_you_mean
 from deep_lock.targets.target import Target
 
 PROJECT_FILES = frozenset({"pyproject.toml", "setup.cfg", "setup.py", "deep-lock.toml"})
@@ -158,8 +158,7 @@ def _locked_names(names: Sequence[str], lock: Lock, source: str) -> frozenset[st
     known = frozenset(canonicalize_name(entry.name) for entry in lock.packages)
     for name in map(canonicalize_name, names):
         if name not in known:
-            near = get_close_matches(name[:100], known, n=1)
-            raise UsageError(f"{source} has no package {show(name)}", hint=f"did you mean {near[0]}?" if near else "")
+            raise UsageError(f"{source} has no package {show(name)}", hint=did_you_mean(name, known))
     return frozenset(map(canonicalize_name, names)) or known
 
 

@@ -3,7 +3,6 @@
 Files of the older release of a delta are known by their sha256 from the audits and exemptions, else from the index.
 """
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC
@@ -30,6 +29,7 @@ from deep_lock.project import edit
 from deep_lock.project.vetting_files import read_vetting, vetting_folder, with_record, with_replaced_records
 from deep_lock.reports.vet import MAX_FILES, certify_command
 from deep_lock.sanitize import listed, quote, show
+from deep_lock.suggestions import did_you_mean
 
 
 class Certified(Struct, frozen=True, kw_only=True):
@@ -83,10 +83,9 @@ def _release(options: CertifyOptions, lock: Lock, needed: Sequence[Need]) -> lis
     own = [need for need in needed if need.entry.name == name]
     if not own:
         is_locked = any(entry.name == name for entry in lock.packages)
-        near = difflib.get_close_matches(name[:100], {need.entry.name for need in needed}, n=1)
         raise UsageError(
             f"{source} has no {'files' if is_locked else 'package'} {'of ' if is_locked else ''}{show(options.name)}",
-            hint=f"did you mean {near[0]}?" if near and not is_locked else "",
+            hint="" if is_locked else did_you_mean(name, {need.entry.name for need in needed}),
         )
     versions = list(dict.fromkeys(need.entry.version or "" for need in own))
     if not options.version:

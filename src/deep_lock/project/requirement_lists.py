@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -13,6 +12,7 @@ from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.parsing.requirements import described, parse_requirement, read_name, read_requirement
 from deep_lock.project import edit
 from deep_lock.sanitize import listed, show, without_login
+from deep_lock.suggestions import did_you_mean
 
 ARGUMENT = Origin(source="argument")
 MAX_NAMES = 5
@@ -324,5 +324,4 @@ def _not_there(document: edit.Document, where: ListName, wanted: NormalizedName)
         return UsageError(f"{message}, but in {' and '.join(map(str, others))}", hint=f"run {' or '.join(commands)}")
     _refuse_unknown_place(document, where)
     every = sorted({str(name) for names in by_list.values() for name in names})
-    near = get_close_matches(wanted, every, n=1)
-    return UsageError(message, hint=f"did you mean {near[0]}?" if near else "")
+    return UsageError(message, hint=did_you_mean(wanted, every))

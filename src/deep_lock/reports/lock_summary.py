@@ -1,57 +1,89 @@
 """What a run that locks reports: what changed, the numbers of the lock, and what runs code."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 
 from deep_lock.analysis import updates
 from deep_lock.models.lock import Lock, LockedBuild
-from deep_lock.sanitize import listed, show
+from deep_lock.sanitize import Painted, counted, listed, show
+from deep_lock.targets.short_form import short_form
 
 MAX_ROWS = 20
-MAX_TARGETS = 3
+"""Lines of changes, and of releases that run code: more are counted."""
+MAX_BACKENDS = 3
+Row = tuple[str | Painted, ...]
+"""A line in parts: those with a color of ours, and plain text."""
+_GREEN, _RED, _CYAN, _YELLOW = "32", "31", "36", "33;1"
+_SIGNS: dict[updates.Kind, tuple[str, str]] = {
+    "added": ("+", _GREEN),
+    "updated": ("~", _CYAN),
+    "downgraded": ("~", _YELLOW),
+    "removed": ("-", _RED),
+}
 
 
-def summary(lock: Lock, old: Lock | None) -> str:
-    """Return what changed since the previous lock, and the lock in numbers, as lines of plain text."""
+def summary(lock: Lock, old: Lock | None, *, seconds: float, limit: int | None = MAX_ROWS) -> list[Row]:
+    """Return what changed since the previous lock, and the lock in numbers, as lines.
+
+    ``limit`` is that of the changes at run time, and of the releases that run code; None: all are listed. What went back, and
+    what runs in builds, is never cut off.
+    """
+    changed = _updates(updates.updates(old, lock), limit) if old is not None else []
+    plain = [*_numbers(lock, seconds), *_code_in_builds(lock, limit), *_crates(lock)]
+    return [*changed, *((text,) for text in plain)]
+
+
+def _names(lock: Lock) -> list[str]:
+    return [target.name for target in lock.targets]
+
+
+def _numbers(lock: Lock, seconds: float) -> list[str]:
     packages = lock.packages
-    rows = [
-        ("packages", len(packages)),
-        ("  at run time", sum(not package.build_only for package in packages)),
-        ("    also in builds", sum(package.also_build for package in packages)),
-        ("  in builds only", sum(package.build_only for package in packages)),
-        ("  sdist only", sum(package.sdist_only for package in packages)),
-        ("build environments", len(lock.builds)),
-        ("targets", len(lock.targets)),
+    tools = sum(package.build_only for package in packages)
+    parts = [f"{len(packages) - tools} at run time", f"{tools} in builds only"] if tools else []
+    only = sum(package.sdist_only for package in packages)
+    parts += [f"{only} sdist only"] if only else []
+    more = f" ({', '.join(parts)})" if parts else ""
+    builds = f"{counted(len(lock.builds), 'build environment')}; " if lock.builds else ""
+    names = _names(lock)
+    return [
+        f"  {counted(len(packages), 'package')} in {seconds:.1f} s{more}",
+        f"  {builds}targets: {short_form(names, names)}",
     ]
-    changed = _updates(updates.updates(old, lock)) if old is not None else []
-    lines = [f"  {name:<22}{count:>5}" for name, count in rows]
-    return "\n".join([*changed, *lines, *_code_in_builds(lock), *_crates(lock)])
 
 
-def _updates(found: Iterable[updates.Update]) -> list[str]:
-    """List what changed at run time, and then in builds. What went back, and what runs in builds, is never cut off."""
-    runtime, builds = ([own for own in found if own.in_builds == in_builds] for in_builds in (False, True))
-    lines: list[str] = []
+def _updates(found: Sequence[updates.Update], limit: int | None) -> list[Row]:
+    """List what changed at run time, and then in builds."""
+    runtime, tools = (list(_ordered(found, in_builds=in_builds)) for in_builds in (False, True))
+    back = [own for own in runtime if own.kind == "downgraded"]
+    others = [own for own in runtime if own.kind != "downgraded"]
+    cut = others[max(0, limit - len(back)) :] if limit is not None else []
+    return [
+        *(_row(own) for own in runtime if own not in cut),
+        *([(f"  and {len(cut)} more (-v shows all)",)] if cut else []),
+        *([("  build tools:",)] if tools else []),
+        *(("  ", *_row(own)) for own in tools),
+    ]
+
+
+def _ordered(found: Sequence[updates.Update], *, in_builds: bool) -> Iterator[updates.Update]:
+    """Return the changes in the order of the summary: what is new, updated, went back, is gone."""
     for kind in updates.KINDS:
-        rows = [own for own in runtime if own.kind == kind]
-        shown = rows if kind == "downgraded" else rows[:MAX_ROWS]
-        lines += [f"  {_row(own)}" for own in shown]
-        lines += [f"  {kind:<11} ... and {len(rows) - len(shown)} more" for _ in rows[len(shown) : len(shown) + 1]]
-    if builds:
-        lines.append("  build tools:")
-        lines += [f"    {_row(own)}" for kind in updates.KINDS for own in builds if own.kind == kind]
-    return lines
+        yield from (own for own in found if own.in_builds == in_builds and own.kind == kind)
 
 
-def _row(own: updates.Update) -> str:
-    return f"{own.kind:<11} {show(own.name)} {show(' -> '.join(text for text in (own.was, own.now) if text))}"
+def _row(own: updates.Update) -> Row:
+    sign, color = _SIGNS[own.kind]
+    versions = " -> ".join(text for text in (own.was, own.now) if text)
+    note = (Painted(" (downgraded)", _YELLOW),) if own.kind == "downgraded" else ()
+    return ("  ", Painted(sign, color), f" {show(own.name)} {show(versions)}", *note)
 
 
-def _code_in_builds(lock: Lock) -> list[str]:
+def _code_in_builds(lock: Lock, limit: int | None) -> list[str]:
     """List what runs its own code when it is built: a reviewer looks at these first."""
     if dict(lock.options).get("build-scope") == "none":
         return ["  builds are not locked (build scope none)"]
     own = sorted({build.backend for build in lock.builds if build.needed == "project"})
-    own_line = [f"  the project itself is built by {show(listed(own, MAX_TARGETS))}"] if own else []
+    own_line = [f"  the project itself is built by {show(listed(own, MAX_BACKENDS))}"] if own else []
     releases: dict[tuple[str, str, str], list[LockedBuild]] = {}
     for build in lock.builds:
         if build.needed != "project":
@@ -61,9 +93,10 @@ def _code_in_builds(lock: Lock) -> list[str]:
         none = "  only wheels are installed: no package runs its own code when it is installed"
         return [only, *own_line] if own else [none]
     lines = ["  run their own code when they are built:"]
-    lines += [f"    {_release(builds, lock)}" for builds in list(releases.values())[:MAX_ROWS]]
-    if len(releases) > MAX_ROWS:
-        lines.append(f"    ... and {len(releases) - MAX_ROWS} more")
+    shown = list(releases.values())[:limit]
+    lines += [f"    {_release(builds, lock)}" for builds in shown]
+    if len(releases) > len(shown):
+        lines.append(f"    and {len(releases) - len(shown)} more (-v shows all)")
     return [*lines, *own_line]
 
 
@@ -73,15 +106,13 @@ def _release(builds: list[LockedBuild], lock: Lock) -> str:
     backends = ", ".join(sorted({show(own.backend) for own in builds}))
     evidence = ", ".join(sorted({own.evidence for own in builds} - {"static"}))
     name = f"{show(build.name)} {show(build.version or '')}".rstrip()
-    return f"{name} on {_where(builds, lock)}: {backends}{f' [{evidence}]' if evidence else ''}"
+    return f"{name} by {backends}{f' [{evidence}]' if evidence else ''} ({_where(builds, lock)})"
 
 
 def _where(builds: list[LockedBuild], lock: Lock) -> str:
-    every = [target.name for target in lock.targets]
-    labels = [label for label in every if any(not own.targets or label in own.targets for own in builds)]
-    if len(labels) == len(every):
-        return "every target"
-    return ", ".join(labels) if len(labels) <= MAX_TARGETS else f"{len(labels)} of {len(every)} targets"
+    every = _names(lock)
+    labels = {label for label in every if any(not own.targets or label in own.targets for own in builds)}
+    return "every target" if len(labels) == len(every) else short_form(labels, every)
 
 
 def _crates(lock: Lock) -> list[str]:

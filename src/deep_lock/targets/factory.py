@@ -8,7 +8,7 @@ import platform as running
 import re
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from types import MappingProxyType
 
@@ -61,6 +61,17 @@ _FIRST_FREE_THREADED = 13
 _PYTHON = re.compile(
     r"3\.(?P<minor>0|[1-9][0-9]?)(?:\.(?P<micro>(?:0|[1-9][0-9]?)(?:(?:a|b|rc)[1-9]?[0-9])?))?(?P<t>t?)"
 )
+
+
+SHORTHANDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"linux": DEFAULT_PLATFORMS[:2], "macos": DEFAULT_PLATFORMS[2:3], "windows": DEFAULT_PLATFORMS[3:]}
+)
+"""Names for the default platforms of a system."""
+
+
+def expand_platforms(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the platforms, each once, with those that a shorthand means in its place."""
+    return tuple(dict.fromkeys(own for name in names for own in SHORTHANDS.get(name, (name,))))
 
 
 class HostFacts(Struct, frozen=True, kw_only=True):

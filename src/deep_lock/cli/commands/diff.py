@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from deep_lock.models.changes import CODES, WEIGHTS
 from deep_lock.operations import diff
 from deep_lock.reports import diff as diff_report
 from deep_lock.sanitize import Safe, show
+from deep_lock.suggestions import did_you_mean
 
 DIFFERS = 1
 HELP = """\
@@ -113,10 +113,9 @@ def _fail_on(text: str) -> str:
     names = (*WEIGHTS, *CODES)
     if text in names:
         return text
-    near = get_close_matches(text[:100], names, n=1)
     raise UsageError(
         f"--fail-on {show(text)}: is neither a level ({', '.join(WEIGHTS)}) nor a code of a change",
-        hint=f"did you mean {near[0]}?" if near else "docs/formats/diff-json.md has the codes",
+        hint=did_you_mean(text, names, otherwise="docs/formats/diff-json.md has the codes"),
     )
 
 

@@ -15,7 +15,6 @@ from deep_lock.errors import UsageError
 from deep_lock.locking.lock import write_lock
 from deep_lock.operations import edit
 from deep_lock.project import requirement_lists
-from deep_lock.reports import lock_summary
 from deep_lock.sanitize import show
 
 ADD_HELP = """\
@@ -165,4 +164,4 @@ def _finish(
         printer.info(f"{name} is up to date")
         return
     printer.info(f"would write {name}" if dry_run else f"wrote {name}")
-    printer.info(lock_summary.summary(outcome.lock, outcome.previous))
+    record.report(session, outcome)

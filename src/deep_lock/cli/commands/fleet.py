@@ -262,14 +262,18 @@ def _worked(
                 seconds=progress.seconds,
             )
             reporter(ended)
-            if result.exit_code or not session.progress:
-                rate = "" if session.progress else fleet_progress.rate_and_time_left(ended)
+            is_drawn = session.progress == "line"
+            if result.exit_code or not is_drawn:
+                rate = "" if is_drawn else fleet_progress.rate_and_time_left(ended)
                 session.printer.info(f"[{ended.done}/{ended.total}] {_result_line(result, rate)}")
                 for hint in dict.fromkeys((*(own.hint for own in result.projects), result.hint)):
                     if hint:
                         session.printer.info(f"  hint: {show(answers.first_line(hint), limit=300)}")
 
-        reporter.receivers = (*reporter.receivers, fleet_progress.Lines(session.printer, has_progress=session.progress))
+        reporter.receivers = (
+            *reporter.receivers,
+            fleet_progress.Lines(session.printer, has_progress=session.progress == "line"),
+        )
         summary = run.run_fleet(options, kept, session.context, on_result, lambda: datetime.now(UTC), reporter=reporter)
         conflicts = view.write(options.state)
         if conflicts:
@@ -334,7 +338,10 @@ def fleet_plan_command(session: Session, /, **values: Any) -> None:
     """Print the plan."""
     options = _options(values, "lock")
     with session.reporting() as reporter:
-        reporter.receivers = (*reporter.receivers, fleet_progress.Lines(session.printer, has_progress=session.progress))
+        reporter.receivers = (
+            *reporter.receivers,
+            fleet_progress.Lines(session.printer, has_progress=session.progress == "line"),
+        )
         made = run.plan_fleet(options, session.context, reporter)
     if values["form"] == "json":
         session.printer.data(_plan_json(made))

@@ -36,7 +36,7 @@ from deep_lock.models.lock import Lock
 from deep_lock.operations import outdated
 from deep_lock.project import discovery
 from deep_lock.reports import audit as audit_report
-from deep_lock.reports import document, lock_document, lock_summary, projects
+from deep_lock.reports import document, lock_document, projects
 from deep_lock.sanitize import show
 
 HELP = """\
@@ -93,7 +93,7 @@ def run_lock(session: Session, values: dict[str, Any], record: LockRecord, *, ag
         session.printer.info(f"{lock_name(options, checked.path)} {'is up to date' if values['check'] else 'exists'}")
         return None
     outcome = _make(session, options, values, record)
-    _report(session, options, outcome, dry_run=values["dry_run"])
+    _report(session, options, outcome, record, dry_run=values["dry_run"])
     return outcome
 
 
@@ -149,13 +149,13 @@ def _make(session: Session, options: LockOptions, values: dict[str, Any], record
     return outcome
 
 
-def _report(session: Session, options: LockOptions, outcome: Outcome, *, dry_run: bool) -> None:
+def _report(session: Session, options: LockOptions, outcome: Outcome, record: LockRecord, *, dry_run: bool) -> None:
     info, name = session.printer.info, lock_name(options, outcome.path)
     if dry_run:
         info(f"{name} would {'change' if outcome.changed else 'stay as it is'}")
     else:
         info(f"wrote {name}" if outcome.changed else f"{name} is up to date")
-    info(lock_summary.summary(outcome.lock, outcome.previous))
+    record.report(session, outcome)
     if outcome.compared is not None:
         info(f"  the metadata of {outcome.compared} wheels were compared with the wheels: no difference")
     for option in outcome.kept_options:
@@ -249,7 +249,7 @@ def _one_of_all(
     outcome = _make(session, options, values, record)
     if not outcome.changed:
         return "up to date", (outcome.lock, outcome.previous)
-    _report(session, options, outcome, dry_run=values["dry_run"])
+    _report(session, options, outcome, record, dry_run=values["dry_run"])
     return "would change" if values["dry_run"] else "locked", (outcome.lock, outcome.previous)
 
 

@@ -28,7 +28,6 @@ from deep_lock.errors import UsageError
 from deep_lock.locking.lock import lock, write_lock
 from deep_lock.operations import outdated, raise_bounds
 from deep_lock.project import edit
-from deep_lock.reports import lock_summary
 from deep_lock.reports import outdated as report
 from deep_lock.sanitize import show
 
@@ -167,4 +166,4 @@ def _raise_bounds(
     for bound in raised.bounds:
         printer.info(f"  {bound.where}: {show(bound.before)} -> {show(bound.after)}")
     printer.info(f"{'would write' if dry_run else 'wrote'} {outcome.path.name}")
-    printer.info(lock_summary.summary(outcome.lock, outcome.previous))
+    record.report(session, outcome)
