@@ -3,7 +3,8 @@
 Invariant: the words mean exactly the set, among the targets of the lock. The grammar:
 
 - ``PYTHONS on PLATFORMS``: each target of the lock with one of these Pythons on one of these platforms; where one of the two is
-  not limited, ``PYTHONS, all platforms`` or ``PLATFORMS``. Several such parts are separated by ``;``.
+  not limited, ``PYTHONS, all platforms`` (of a lock for Linux, macOS and Windows) or ``PLATFORMS``. Several such parts are
+  separated by ``;``.
 - ``all but PART``: each target of the lock that is not in the part.
 - ``cp312-cp315`` is each minor version from the first to the last; ``Linux``, ``macOS`` and ``Windows`` are all platforms of the
   lock on that system; another platform has its own name.
@@ -67,7 +68,13 @@ def _part(pythons: Sequence[str], platforms: Sequence[str], every: Sequence[str]
     known = list(dict.fromkeys(platform for _, platform in map(_split, every)))
     all_pythons = len(pythons) == len({python for python, _ in map(_split, every)})
     if not platforms:
-        return f"{_pythons(pythons)} on {known[0]}" if len(known) == 1 else f"{_pythons(pythons)}, {ALL_PLATFORMS}"
+        has_every_system = set(_SYSTEMS.values()) <= set(map(system_of, known))
+        named = known if len(known) == 1 else _platforms(known, known)
+        return (
+            f"{_pythons(pythons)}, {ALL_PLATFORMS}"
+            if has_every_system
+            else f"{_pythons(pythons)} on {', '.join(named)}"
+        )
     named = ", ".join(_platforms(platforms, known))
     return named if all_pythons else f"{_pythons(pythons)} on {named}"
 

@@ -78,3 +78,8 @@ def test_examples(labels: list[str], text: str) -> None:
 
 def test_a_lock_with_one_platform_names_it() -> None:
     assert short_form(GRID[::5], GRID[::5]) == "cp312-cp315 on x86_64-manylinux_2_28"
+
+
+def test_a_lock_without_a_system_names_those_that_it_has() -> None:
+    linux = [own for own in GRID if "linux" in own]
+    assert short_form(linux, linux) == "cp312-cp315 on Linux"
