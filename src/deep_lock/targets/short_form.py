@@ -69,12 +69,10 @@ def _part(pythons: Sequence[str], platforms: Sequence[str], every: Sequence[str]
     all_pythons = len(pythons) == len({python for python, _ in map(_split, every)})
     if not platforms:
         has_every_system = set(_SYSTEMS.values()) <= set(map(system_of, known))
-        named = known if len(known) == 1 else _platforms(known, known)
-        return (
-            f"{_pythons(pythons)}, {ALL_PLATFORMS}"
-            if has_every_system
-            else f"{_pythons(pythons)} on {', '.join(named)}"
-        )
+        if has_every_system:
+            return f"{_pythons(pythons)}, {ALL_PLATFORMS}"
+        own = known if len(known) == 1 else _platforms(known, known)
+        return f"{_pythons(pythons)} on {', '.join(own)}"
     named = ", ".join(_platforms(platforms, known))
     return named if all_pythons else f"{_pythons(pythons)} on {named}"
 
