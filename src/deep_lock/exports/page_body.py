@@ -18,6 +18,7 @@ from deep_lock.lockfile.selection import InstallSelection
 from deep_lock.models.changes import Change, Finding, Weight
 from deep_lock.models.lock import Identity, LockedArchive, LockedBuild, LockedPackage, LockedVcs, Needed, source_text
 from deep_lock.sanitize import Html, counted, html_element, html_link, html_text, is_link, joined, listed
+from deep_lock.targets.short_form import short_form
 
 LONGEST = 2_000
 """Characters of one text."""
@@ -84,7 +85,7 @@ def body(view: View, graph: Graph, facts: Facts) -> Html:
         _summary(view, graph, facts),
         *([changes_sections(facts.changes, facts.old, facts.notes)] if facts.old else []),
         finding_section(
-            "vulnerable", "Known vulnerabilities", facts.vulnerable, "No known vulnerability affects the lock."
+            "vulnerable", "Known vulnerabilities", facts.vulnerable, "No advisory of the database affects the lock."
         ),
         _runs_code(graph, facts),
         finding_section("unvetted", "Not vetted", facts.unvetted, "Audits or exemptions cover every file."),
@@ -106,7 +107,7 @@ def about(view: View) -> Html:
     """Return what the lock is for, in a few lines: long lists are folded."""
     lock, labels = view.lock, [target.label for target in view.targets]
     pythons = list(dict.fromkeys(target.python for target in lock.targets if target.name in labels))
-    first = [f"{view.source}, {counted(len(labels), 'target')}: {listed(labels, MAX_TARGETS)}"]
+    first = [f"{view.source}, {counted(len(labels), 'target')}: {short_form(labels, labels)}"]
     first += [f"Python {lock.requires_python}"] if lock.requires_python else []
     rows = [
         ("targets", labels),
@@ -286,7 +287,7 @@ def _runs_code(graph: Graph, facts: Facts) -> Html:
         chain = path_words(graph, paths[made.subject])[:-1] if made.subject in paths else ()
         order = ("assumed", "observed", "static").index(build.evidence)
         urgency = (order, 0 if node is not None and node.entry.sdist_only else 1, made.level)
-        lines = _build_lines(build, chain, graph.labels_of(made.targets), len(graph.labels))
+        lines = _build_lines(build, chain, graph.labels_of(made.targets), graph.labels)
         found.setdefault(lines, []).append((urgency, build))
     items = sorted(
         (
@@ -316,9 +317,11 @@ def _code_sentence(builds: int) -> str:
     )
 
 
-def _build_lines(build: LockedBuild, chain: Sequence[str], labels: Sequence[str], targets: int) -> tuple[str, ...]:
+def _build_lines(
+    build: LockedBuild, chain: Sequence[str], labels: Sequence[str], every: Sequence[str]
+) -> tuple[str, ...]:
     """Return what a row says of a build after its name: the reason, the environment, the evidence, what requires it."""
-    where = "" if len(labels) == targets else f" on {len(labels)} of {targets} targets ({listed(labels, MAX_TARGETS)})"
+    where = "" if len(labels) == len(every) else f" ({short_form(labels, every)})"
     editable = " as an editable installation" if build.hook == "editable" else ""
     runs = [f"{own.name} {own.version}" for own in build.packages]
     in_tree = " in its own source tree" if build.backend_path else ""

@@ -299,7 +299,7 @@ def test_the_page_is_read_without_its_script() -> None:
     facts = Facts(now=now, old="main", changes=changes, vulnerable=(), unvetted=(unvetted,))
     text = re.sub(r"<script.*?</script>", "", page(_view(lock), facts), flags=re.DOTALL)
     words = ["Dangerous changes (1)", "worst", "top 1.0 &gt; worst 1.0", "Version changes (1)"]
-    words += ["No known vulnerability affects the lock.", "What runs code", "Not vetted (1)", "leaf 1.0"]
+    words += ["No advisory of the database affects the lock.", "What runs code", "Not vetted (1)", "leaf 1.0"]
     words += [
         "Published in the last 7 days (1)",
         "2030-01-02 (6 days)",
