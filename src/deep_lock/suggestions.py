@@ -27,7 +27,7 @@ def did_you_mean(word: str, known: Iterable[str], *, otherwise: str = "") -> str
 def choices_hint(word: str, known: Collection[str]) -> str:
     """Return "did you mean X? it has: ..." with all known names."""
     listed = f"it has: {', '.join(known) or 'none'}"
-    return f"{asked} {listed}" if (asked := did_you_mean(word, known)) else listed
+    return f"{question} {listed}" if (question := did_you_mean(word, known)) else listed
 
 
 def _form(word: str) -> str:

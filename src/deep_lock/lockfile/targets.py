@@ -40,8 +40,8 @@ def chosen_targets(lock: Lock, labels: Collection[str], source: str) -> tuple[Ta
 def _targets_hint(label: str, known: Sequence[str]) -> str:
     if len(known) <= MAX_LISTED:
         return choices_hint(label, known)
-    asked = did_you_mean(label, [*known, HOST])
-    return f"{asked} it has {short_form(known, known)}, as {known[0]}".lstrip()
+    question = did_you_mean(label, [*known, HOST])
+    return f"{question} it has {short_form(known, known)}, as {known[0]}".lstrip()
 
 
 def host_target_of(targets: Sequence[Target], source: str) -> Target:
