@@ -25,8 +25,8 @@ class Costs(Struct, frozen=True, kw_only=True):
     look_up: float = 0.2
     """The commit of one repository: `git ls-remote` over a network."""
     look_ups_at_a_time: int = 8
-    task: float = 0.22
-    """A repository in a worker, with all pages in the cache: 109 s for 500."""
+    task: float = 0.13
+    """A repository in a worker, with all pages in the cache: 63 s for 500."""
     page: float = 0.05
     """A page of the index until it is read."""
     requests_per_second: float = 20.0
