@@ -101,6 +101,7 @@ BEHIND_ANOTHER = {
     "fleet.metrics": "the database, which deep-lock makes of the journal",
     "fleet.page": "the database, which deep-lock makes of the journal",
     "fleet.query": "the database, which deep-lock makes of the journal",
+    "fleet.remote_builds": "what a worker returns: any fault is one of the worker",
     "fleet.run": "what a worker returns: any fault is one of the worker",
     "fleet.task": "a document that this process made",
     "fleet.worker": "a task of the process that started this one",
