@@ -242,6 +242,16 @@ def test_every_command_of_a_guide_works(page: str, environ: Mapping[str, str], t
     _run(GUIDES / f"{page}.md", environ, project)
 
 
+def test_the_guide_for_the_first_ten_minutes_works(environ: Mapping[str, str], tmp_path: Path) -> None:
+    page = GUIDES / "first-ten-minutes.md"
+    output = _run(page, environ, tmp_path / "project")
+    installation, *shown = (body for language, body in BLOCK.findall(page.read_text("utf-8")) if language == "text")
+    assert "pipx install" in installation
+    assert shown
+    assert [body for body in shown if body not in output] == [], output
+    assert {"app_lib-1.0", "shared-2.0"} <= set(_installed(tmp_path / "venv"))
+
+
 def test_the_guide_for_a_vulnerable_release_works(
     environ: Mapping[str, str], index: ScenarioServer, tmp_path: Path
 ) -> None:
@@ -647,4 +657,5 @@ DESCRIPTIONS = {"index", "bots", "integrations", "fleet", "fleet-delivery", "fle
 
 def test_no_guide_is_left_out() -> None:
     tested = {"monorepos", "pip", "uv", "hermeto", "docker", "github-actions", "gitlab", "vulnerable", "vet", *OTHERS}
+    tested.add("first-ten-minutes")
     assert {path.stem for path in GUIDES.glob("*.md")} == tested | DESCRIPTIONS
