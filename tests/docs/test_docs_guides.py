@@ -252,6 +252,16 @@ def test_the_guide_for_the_first_ten_minutes_works(environ: Mapping[str, str], t
     assert {"app_lib-1.0", "shared-2.0"} <= set(_installed(tmp_path / "venv"))
 
 
+def test_the_guide_for_changes_of_a_lock_works(environ: Mapping[str, str], tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    _prepare(environ, project)
+    before = from_text((project / "deep.lock").read_text(encoding="utf-8"), "deep.lock")
+    _run(GUIDES / "change.md", {name: own for name, own in environ.items() if name != "DEEP_LOCK_PLATFORM"}, project)
+    after = from_text((project / "deep.lock").read_text(encoding="utf-8"), "deep.lock")
+    added = {target.platform for target in after.targets} - {target.platform for target in before.targets}
+    assert {"x86_64-windows", "x86_64-musllinux_1_2"} <= added
+
+
 def test_the_guide_for_a_vulnerable_release_works(
     environ: Mapping[str, str], index: ScenarioServer, tmp_path: Path
 ) -> None:
@@ -657,5 +667,5 @@ DESCRIPTIONS = {"index", "bots", "integrations", "fleet", "fleet-delivery", "fle
 
 def test_no_guide_is_left_out() -> None:
     tested = {"monorepos", "pip", "uv", "hermeto", "docker", "github-actions", "gitlab", "vulnerable", "vet", *OTHERS}
-    tested.add("first-ten-minutes")
+    tested |= {"change", "first-ten-minutes"}
     assert {path.stem for path in GUIDES.glob("*.md")} == tested | DESCRIPTIONS
