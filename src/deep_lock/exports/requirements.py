@@ -28,6 +28,7 @@ from deep_lock.lockfile.selection import InstallSelection
 from deep_lock.models.lock import LockedArchive, LockedDirectory, LockedFile, LockedPackage, LockedVcs
 from deep_lock.models.workspace import owners, scope_text
 from deep_lock.sanitize import Safe, lines
+from deep_lock.targets.short_form import short_form
 from deep_lock.targets.target import Target
 
 DEFAULT_INDEX = "default"
@@ -191,8 +192,8 @@ def _folders(view: View, packages: tuple[ExportedPackage, ...]) -> tuple[str, ..
 
 
 def _unsupported(targets: tuple[Target, ...], packages: tuple[ExportedPackage, ...]) -> Iterator[str]:
-    labels = ", ".join(target.label for target in targets)
-    yield f"other environments: the markers are valid for {labels} only"
+    labels = [target.label for target in targets]
+    yield f"other environments: the markers are valid for {short_form(labels, labels)} only"
     entries = [package.entry for package in packages]
     if len({entry.index for entry in entries if entry.index is not None}) > 1:
         yield "indexes: which release comes from which index; any file with a right sha256 is accepted"
