@@ -54,12 +54,14 @@ def test_help_is_data(arguments: list[str], text: str, capfd: pytest.CaptureFixt
     ("arguments", "text"),
     [
         (["lokc"], "error: there is no command lokc\nhint: did you mean lock?\n"),
+        (["vet", "chek"], "error: there is no command chek\nhint: did you mean check?\n"),
+        (["lock", "--zzz"], "error: there is no option --zzz\nhint: deep-lock lock --help shows the usage\n"),
         (
             ["lock", "--plaform", "x"],
             "error: there is no option --plaform\nhint: did you mean --platform? deep-lock lock --help",
         ),
         (["lock", "--resolution", "hihgest"], "did you mean highest?"),
-        (["lock", "--resolution", "newest"], "'newest' is not one of"),
+        (["lock", "--resolution", "newest"], "error: invalid value for --resolution: 'newest' is not one of"),
         (["lock", "--project", "nowhere"], "nowhere"),
         (["lock", "--all-extras", "--extra", "x"], "--all-extras and --extra cannot be used together"),
         (["lock", "--python-version", "2.7"], "'2.7' is not a Python version"),
@@ -80,6 +82,29 @@ def test_wrong_usage_is_2(
     assert text in err
     assert "Traceback" not in err
     assert not (folder / "deep.lock").exists()
+
+
+@pytest.mark.parametrize(
+    ("variable", "options", "is_colored"),
+    [
+        ("FORCE_COLOR", [], True),
+        ("FORCE_COLOR", ["--color", "never"], False),
+        ("NO_COLOR", ["--color", "always"], True),
+    ],
+)
+def test_an_error_before_the_command_has_the_color_of_the_run(
+    *,
+    variable: str,
+    options: list[str],
+    is_colored: bool,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("FORCE_COLOR", "NO_COLOR", "DEEP_LOCK_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, "1")
+    assert run([*options, "lokc"]) == 2
+    assert ("\x1b[" in capfd.readouterr().err) == is_colored
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,9 @@ from deep_lock.cli.commands import (
 from deep_lock.cli.failures import INTERNAL, report_failure
 from deep_lock.cli.options import LOG_FORMAT
 from deep_lock.cli.output import Printer, guard_python
-from deep_lock.cli.session import open_session
-from deep_lock.errors import UsageError
+from deep_lock.cli.session import color_mode, open_session
+from deep_lock.cli.usage_errors import CommandGroup
 from deep_lock.reports.document import Failure, error_document
-from deep_lock.suggestions import did_you_mean
 
 _BY_NAME: Mapping[str, Callable[[], click.Command]] = MappingProxyType(
     {
@@ -96,20 +95,12 @@ _OF_OTHER_TOOLS: Mapping[str, str] = MappingProxyType(
 """Commands of other tools, each with what does the same here."""
 
 
-class Commands(click.Group):
+class Commands(CommandGroup):
     """The group of all commands."""
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command. Raises UsageError for one that another tool has: a name that is alike would mislead."""
-        name = args[0]
-        if name in _BY_NAME or name.startswith("-"):
-            return super().resolve_command(ctx, args)
-        hint = _OF_OTHER_TOOLS.get(name) or did_you_mean(
-            name, self.list_commands(ctx), otherwise="deep-lock --help lists the commands"
-        )
-        raise UsageError(f"there is no command {name}", hint=hint)
+    def hint(self, name: str, known: list[str], path: str) -> str:
+        """Return a hint about an unknown command. For one of another tool, a name that is alike would mislead."""
+        return _OF_OTHER_TOOLS.get(name) or super().hint(name, known, path)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. click would write an empty line where it is interrupted, also into a log in JSON."""
@@ -191,11 +182,10 @@ EPILOG = "Each option of a command can be set by the variable DEEP_LOCK_<LONG NA
 @click.pass_context
 def cli(context: click.Context, *, quiet: bool, verbose: int, color: str, no_progress: bool, log_format: str) -> None:
     """Open the session that every command gets."""
-    del log_format  # see _printer
+    del color, log_format  # see _printer
     context.obj = open_session(
         context.ensure_object(Printer),
         verbosity=-1 if quiet else verbose,
-        color=color,
         show_progress=not no_progress,
     )
 
@@ -233,8 +223,11 @@ _VERBOSE = ("-v", "-vv", "--verbose")
 
 
 def _printer(arguments: Sequence[str]) -> Printer:
-    """Make the printer of a run. Arguments that click refuses have a log format too."""
-    return Printer(log_format="json" if _value(arguments, "--log-format") == "json" else "text")
+    """Make the printer of a run. Arguments that click refuses have a color and a log format too."""
+    return Printer(
+        color=color_mode(_value(arguments, "--color"), os.environ),
+        log_format="json" if _value(arguments, "--log-format") == "json" else "text",
+    )
 
 
 def _write_failure(printer: Printer, arguments: Sequence[str], failure: Failure) -> None:

@@ -67,11 +67,10 @@ class Session(Struct, frozen=True, kw_only=True):
             self.printer.progress(event)
 
 
-def open_session(printer: Printer, *, verbosity: int, color: str, show_progress: bool) -> Session:
+def open_session(printer: Printer, *, verbosity: int, show_progress: bool) -> Session:
     """Read the environment, the clock and the folders, and prepare the output."""
     environ = dict(os.environ)
     printer.verbosity = verbosity
-    printer.set_color(_color(color, environ))
     unused = [name for name in FOREIGN_INDEX_SETTINGS if environ.get(name)]
     if unused:
         printer.info(
@@ -113,8 +112,9 @@ def _progress_kind(environ: Mapping[str, str]) -> ProgressKind:
     return "line" if is_live else "log"
 
 
-def _color(choice: str, environ: Mapping[str, str]) -> ColorMode:
-    if choice != "auto":
+def color_mode(choice: str, environ: Mapping[str, str]) -> ColorMode:
+    """Return whether output is colored, by the option --color and the variables that decide on "auto"."""
+    if choice not in {"", "auto"}:
         return "always" if choice == "always" else "never"
     if environ.get("NO_COLOR"):
         return "never"

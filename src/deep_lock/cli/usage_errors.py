@@ -4,9 +4,28 @@ import re
 
 import click
 
-from deep_lock.suggestions import did_you_mean
+from deep_lock.errors import UsageError
+from deep_lock.suggestions import did_you_mean, nearest
 
 _NOT_A_CHOICE = re.compile(r"'(.*)' is not one of ")
+_QUOTED_OPTION = re.compile(r"(?<=^Invalid value for )'(-[^']*)'(?=: )")
+
+
+class CommandGroup(click.Group):
+    """A group whose unknown commands have an error in this form."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command. Raises UsageError."""
+        name, known = args[0], self.list_commands(ctx)
+        if name in known or name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        raise UsageError(f"there is no command {name}", hint=self.hint(name, known, ctx.command_path))
+
+    def hint(self, name: str, known: list[str], path: str) -> str:
+        """Return a hint about an unknown command; ``path`` has the words before it."""
+        return did_you_mean(name, known, otherwise=f"{path} --help lists the commands")
 
 
 def usage_fault(error: click.ClickException) -> tuple[str, str]:
@@ -16,7 +35,7 @@ def usage_fault(error: click.ClickException) -> tuple[str, str]:
         case click.NoSuchOption():
             message = f"there is no option {error.option_name}"
         case _:
-            message = error.format_message().rstrip(".")
+            message = _QUOTED_OPTION.sub(r"\1", error.format_message().rstrip("."))
             message = message[:1].lower() + message[1:]
     return message, " ".join(filter(None, (_suggestion(error), _where_to_look(context))))
 
@@ -26,10 +45,11 @@ def _suggestion(error: click.ClickException) -> str:
     match error:
         case click.NoSuchOption() if context is not None:
             known = [name for own in context.command.get_params(context) for name in (*own.opts, *own.secondary_opts)]
-            return did_you_mean(error.option_name, [name for name in known if name.startswith("--")])
+            found = nearest(error.option_name.lstrip("-"), [name[2:] for name in known if name.startswith("--")])
+            return f"did you mean --{found}?" if found else ""
         case click.BadParameter(param=click.Parameter(type=click.Choice(choices=choices))):
-            found = _NOT_A_CHOICE.match(error.message)
-            return did_you_mean(found[1], [str(own) for own in choices]) if found else ""
+            value = _NOT_A_CHOICE.match(error.message)
+            return did_you_mean(value[1], [str(own) for own in choices]) if value else ""
     return ""
 
 

@@ -1,6 +1,5 @@
 """The work of `policy --accept`: an exception for a finding, written into the policy."""
 
-import difflib
 from collections.abc import Collection
 from datetime import date
 from pathlib import Path
@@ -18,6 +17,7 @@ from deep_lock.models.policy import Exemption, Policy, exception_id
 from deep_lock.operations import policy
 from deep_lock.project import edit
 from deep_lock.sanitize import show
+from deep_lock.suggestions import nearest
 
 
 class Accepted(Struct, frozen=True, kw_only=True):
@@ -69,10 +69,10 @@ def _read_id(text: str) -> tuple[str, str, str | None]:
 
 
 def _unknown(text: str, ids: Collection[str]) -> UsageError:
-    near = difflib.get_close_matches(text[:200], ids, n=1, cutoff=0.4)
+    near = nearest(text, ids, cutoff=0.4)
     return UsageError(
         f"there is no finding {show(text)} in the lock",
-        hint=f"did you mean {near[0]}?" if near else "deep-lock policy shows the ID of each finding",
+        hint=f"did you mean {near}?" if near else "deep-lock policy shows the ID of each finding",
     )
 
 

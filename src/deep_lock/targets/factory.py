@@ -18,8 +18,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import platform_tags
 
 from deep_lock.errors import ProjectInvalid, UsageError
-from deep_lock.lazy import difflib
 from deep_lock.pep440 import parse_specifier
+from deep_lock.suggestions import nearest
 from deep_lock.targets.open_markers import admitted_micros
 from deep_lock.targets.platforms import expand_tags, name_platform, parse_platform, runs_as
 from deep_lock.targets.target import ALL_MICROS, Target
@@ -110,8 +110,8 @@ def _parse_python(text: str) -> _PythonVersion:
     match = _PYTHON.fullmatch(text)
     known = [f"3.{minor}" for minor in CPYTHON]
     if match is None or int(match["minor"]) < _OLDEST:
-        close = difflib.get_close_matches(text[:40], known, n=1) if match is None else ()
-        suggestion = f"Did you mean {close[0]!r}? " if close else ""
+        close = nearest(text, known) if match is None else ""
+        suggestion = f"Did you mean {close!r}? " if close else ""
         raise UsageError(
             f"{text[:40]!r} is not a Python version that can be a target",
             hint=f'{suggestion}Known are CPython {", ".join(known)}, full versions such as "3.12.4", '

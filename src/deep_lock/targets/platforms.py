@@ -16,7 +16,7 @@ from msgspec import Struct
 from packaging.tags import mac_platforms
 
 from deep_lock.errors import UsageError
-from deep_lock.lazy import difflib
+from deep_lock.suggestions import nearest
 
 System = Literal["manylinux", "musllinux", "macos", "windows"]
 
@@ -175,8 +175,8 @@ def _nearest(name: str) -> str:
     spellings = _spellings()
     if _MACHINE_WORDS.get(name.partition("-")[0]) not in {"i686", "armv7l"}:
         spellings = {own: meant for own, meant in spellings.items() if meant.partition("-")[0] not in _NARROW}
-    close = difflib.get_close_matches(name, spellings, n=1)
-    return spellings[close[0]] if close else ""
+    close = nearest(name, spellings)
+    return spellings[close] if close else ""
 
 
 _NARROW = frozenset({"i686", "x86", "armv7l"})

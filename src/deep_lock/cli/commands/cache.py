@@ -4,6 +4,7 @@ import click
 
 from deep_lock.cli.options import TEXT_OR_JSON, sectioned
 from deep_lock.cli.session import Session
+from deep_lock.cli.usage_errors import CommandGroup
 from deep_lock.index.cache import Cache
 from deep_lock.reports import document
 from deep_lock.sanitize import Safe, lines
@@ -11,7 +12,7 @@ from deep_lock.sanitize import Safe, lines
 PRUNE_SECONDS = 24 * 60 * 60
 
 
-@click.group("cache", short_help="Show or empty the cache.")
+@click.group("cache", cls=CommandGroup, short_help="Show or empty the cache.")
 def cache_command() -> None:
     """Show or empty the cache of index pages, metadata and build facts. Everything in it can be fetched again."""
 

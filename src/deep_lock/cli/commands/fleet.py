@@ -26,6 +26,7 @@ from deep_lock.cli.options import (
     sectioned,
 )
 from deep_lock.cli.session import Session
+from deep_lock.cli.usage_errors import CommandGroup
 from deep_lock.config.options import AdvisoryOptions, NetworkOptions, ResolveOptions, UpgradeOptions
 from deep_lock.events import RepositoryEnded, Warned
 from deep_lock.fleet import answers, delivery, engine, journal, plan, query, repositories, run, view, worker
@@ -59,7 +60,7 @@ ENDED = 143
 """The exit code of a worker that is ended by a signal."""
 
 
-@click.group("fleet", help=HELP, short_help="Lock, check or audit many repositories.")
+@click.group("fleet", cls=CommandGroup, help=HELP, short_help="Lock, check or audit many repositories.")
 def fleet_command() -> None:
     """Lock, check or audit many repositories."""
 

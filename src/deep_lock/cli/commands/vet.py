@@ -18,6 +18,7 @@ from deep_lock.cli.options import (
     sectioned,
 )
 from deep_lock.cli.session import Session
+from deep_lock.cli.usage_errors import CommandGroup
 from deep_lock.config.options import CertifyOptions, NetworkOptions, VetDiffOptions, VetImportOptions, VetOptions
 from deep_lock.errors import UsageError
 from deep_lock.models.vetting import CRITERIA
@@ -47,7 +48,7 @@ that is missing, or that is there already.
 """
 
 
-@click.group("vet", help=HELP, short_help="Record and check who looked at the files of a lock.")
+@click.group("vet", cls=CommandGroup, help=HELP, short_help="Record and check who looked at the files of a lock.")
 def vet_command() -> None:
     """Record and check who looked at the files of a lock."""
 
