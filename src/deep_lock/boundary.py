@@ -67,6 +67,6 @@ def reason_of(fault: Exception) -> str:
         case UnicodeError():
             return "is not UTF-8"
         case ValueError() if "integer string conversion" in str(fault):
-            return "has a number of too many digits"
+            return "has a number with too many digits"
     text = show(str(fault), MAX_REASON)
     return f"cannot be read: {text} ({type(fault).__name__})" if text else f"cannot be read ({type(fault).__name__})"

@@ -623,7 +623,7 @@ def test_a_query_is_sent_to_no_other_address(auditing: Auditing) -> None:
 
 def test_a_service_that_is_no_url(auditing: Auditing) -> None:
     code, _, err = auditing.run("--service", "osv", database=False)
-    assert (code, "--service: the service is no http(s) URL" in err) == (2, True)
+    assert (code, "--service: the service is not an http(s) URL" in err) == (2, True)
 
 
 # -- the index

@@ -355,7 +355,7 @@ DIFFERENT: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "tags": ({"tags": "cp27-none-any"}, "does not fit"),
     "filename": ({"tags": "any"}, "is not the name of a wheel"),
     "python": ({"python": "<3"}, "requires Python <3"),
-    "one more": ({"requires": ["shared>=1", "more"]}, "requires more, and its lock entry does not"),
+    "one more": ({"requires": ["shared>=1", "more"]}, "requires more, but its entry in the lock does not"),
     "one less": ({"requires": []}, "does not require shared, and its lock entry does"),
     "newer": ({"requires": ["shared>=3"]}, "requires shared>=3 at run time on"),
     "elsewhere": ({"requires": ["shared @ https://files.example/shared.zip"]}, "requires a direct URL"),

@@ -550,7 +550,7 @@ def test_the_pin_that_pip_freeze_of_debian_writes_is_left_out(deepening: Deepeni
     code, told, asked = deepening.deepen(name="requirements.txt")
     assert code == 0, told
     assert "pkg-resources==0.0.0" in told
-    assert "is what pip freeze of Debian and Ubuntu writes, and no package: left out" in told
+    assert "is written by pip freeze on Debian and Ubuntu, and is not a package: it is left out" in told
     assert not [path for path in asked if "pkg-resources" in path]
     assert _pins(deepening.lock) == ["shared==2.0"]
 

@@ -312,7 +312,7 @@ def test_an_edit_that_cannot_be_undone_is_reported(made: Edits, monkeypatch: pyt
     monkeypatch.setattr(Replacement, "undo", fail)
     code, _, err = made.run("add", "lib", "-o", "missing/deep.lock")
     assert code == 2
-    assert "pyproject.toml: has the edit, but the lock could not be written" in err
+    assert "pyproject.toml: was edited, but the lock could not be written" in err
     assert "could not be undone: No space left on device" in err
     assert "hint: run deep-lock lock" in err
 

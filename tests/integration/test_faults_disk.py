@@ -1,4 +1,4 @@
-"""Full and read-only disks, a cache that others may write to, and two runs at once."""
+"""Full and read-only disks, a cache that other users can write to, and two runs at once."""
 
 import os
 import stat
@@ -178,7 +178,7 @@ def test_a_cache_that_others_may_write_to(tmp_path: Path, mode: int) -> None:
     with FaultServer() as server:
         ended = own.make_lock(people(server))
         assert ended.code == 2
-        assert "others may write to the cache folder" in ended.stderr
+        assert "other users can write to the cache folder" in ended.stderr
         assert server.requests == []
     assert not own.lock.exists()
 

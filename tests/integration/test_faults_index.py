@@ -133,7 +133,7 @@ def test_a_page_without_a_length_that_is_cut(tmp_path: Path) -> None:
         server.script("/simple/alpha/", headless(whole[: len(whole) // 2], f"{JSON[0]}: {JSON[1]}"))
         ended = own.make_lock(url)
         assert ended.code == 3
-        assert "cut off" in ended.stderr
+        assert "truncated" in ended.stderr
         assert server.count("/simple/alpha/") == 2
     assert not own.lock.exists()
 

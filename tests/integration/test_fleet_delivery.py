@@ -63,7 +63,7 @@ def test_new_locks_become_branches_once(
         command = f"{sys.executable} {second}"
         (refused,) = lock("--deliver", "command", "--deliver-command", command, ends=3)
         assert (refused["status"], refused["mode"]) == ("failed", "command")
-        assert "another run of the fleet has this folder" in refused["reason"]
+        assert "another run of the fleet uses this folder" in refused["reason"]
         # the branch is merged: the lock is up to date, and nothing is to be delivered
         git(work, "fetch", "--quiet", str(remote), pushed["branch"])
         git(work, "merge", "--quiet", "--ff-only", "FETCH_HEAD")

@@ -172,7 +172,7 @@ def test_extras_with_different_indexes_must_exclude_each_other(made: Bench) -> N
     ended = made.lock()
     assert (ended.code, ended.asked, ended.text) == (2, (), "")
     cpu, cuda = made.servers["cpu"].url, made.servers["cuda"].url
-    assert f"torch is to come from different indexes on {made.targets[0].label}: {cpu} for extra 'cpu'" in ended.stderr
+    assert f"torch must come from different indexes on {made.targets[0].label}: {cpu} for extra 'cpu'" in ended.stderr
     assert f"{cuda} for extra 'cu128'" in ended.stderr
     assert CONFLICTS in ended.stderr
 
@@ -280,7 +280,7 @@ def test_a_changed_source_makes_the_lock_stale(made: Bench) -> None:
     ended = made.lock("--check")
     assert (ended.code, ended.asked) == (1, ())
     assert (
-        f"torch is to come from the index {made.servers['cuda'].url} on {made.targets[0].label} with extra 'cpu', and the"
+        f"torch must come from the index {made.servers['cuda'].url} on {made.targets[0].label} with extra 'cpu', and the"
         f" lock has it from {made.servers['cpu'].url}"
     ) in ended.stderr
     ended = made.lock()

@@ -121,7 +121,7 @@ def test_a_supplemental_index_is_used_for_what_the_public_one_lacks(made: Bench)
             "a source of private is for group 'a', which does not require private",
         ),
         ("[tool.uv.sources]\nprivate = { index = 'corp' }", "the index 'corp', which is not defined"),
-        ("[tool.uv.sources]\nprivate = { path = 'x', package = false }", "'package' does not go with 'path'"),
+        ("[tool.uv.sources]\nprivate = { path = 'x', package = false }", "'package' cannot be used with 'path'"),
         ("[tool.uv.sources]\nprivate = { workspace = true }", "no such member"),
         ("[tool.uv.sources]\nprivate = { registry = 'corp' }", "must have exactly one of the keys"),
         ("[tool.uv.sources]\nprivate = 'corp'", "must be a table"),
@@ -172,7 +172,7 @@ def test_an_assignment_makes_a_lock_stale_that_has_the_project_from_elsewhere(ma
     )
     checked = made.lock("--check")
     assert checked.code == 1
-    assert "private is to come from the index corp" in checked.stderr
+    assert "private must come from the index corp" in checked.stderr
     again = made.lock()
     assert again.code == 0, again.stderr
     assert again.pins() == ["private==1.0"]
@@ -239,7 +239,7 @@ def test_a_folder_that_is_required_assigns_its_private_names(made: Bench) -> Non
     )
     ran = made.lock("-U")
     assert ran.code == 2
-    assert "two: private is to come from the index 'corp', and one has another one" in ran.stderr
+    assert "two: private must come from the index 'corp', and one has another one" in ran.stderr
 
 
 def test_sources_of_a_script(made: Bench) -> None:

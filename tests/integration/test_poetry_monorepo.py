@@ -198,7 +198,7 @@ def test_a_path_that_leaves_the_archive_is_an_error_that_names_it(made: Bench, p
     made.ask("p2 @ ./p2-1.0.tar.gz")
     ran = made.lock()
     assert (ran.code, ran.asked) == (2, ()), ran.stderr
-    assert f"it requires p3 from {place}, which is no folder inside it" in ran.stderr
+    assert f"it requires p3 from {place}, which is not a folder inside it" in ran.stderr
     made.write({"p3/pyproject.toml": P3, "p4/pyproject.toml": P4})
     made.write(
         {

@@ -215,7 +215,7 @@ def test_a_finding_of_a_comparison(folder: Folder) -> None:
         (["--accept", "app"], "there is no finding app in the lock"),
         (["--accept", "hash-computed:app==2.0"], "there is no finding hash-computed:app==2.0 in the lock"),
         (["--until", (TODAY - timedelta(days=1)).isoformat()], "is in the past"),
-        (["--until", "2026-12"], "is not a day"),
+        (["--until", "2026-12"], "is not a date"),
         (["--reason", "two\nlines"], "reason must be one line of text"),
         (["--reason", " "], "reason must be one line of text"),
     ],

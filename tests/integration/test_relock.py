@@ -751,7 +751,7 @@ def test_a_lock_is_stale_where_a_requirements_file_gives_other_hashes(made: Benc
     lines("0" * 64)
     ran = made.lock(*flags, "--check")
     assert (ran.code, ran.asked) == (1, ())
-    assert "r.txt:1 gives other hashes for dep 1.0" in ran.stderr
+    assert "r.txt:1 has other hashes for dep 1.0" in ran.stderr
     ran = made.lock(*flags)
     assert (ran.code, ran.text) == (4, first.text)
 

@@ -268,7 +268,7 @@ def test_what_a_worker_returns_is_checked_here(
             "does not fit": _renamed("thing-1.0-cp27-cp27m-win32.whl"),
             "with other bytes than it stated": lambda _, result, wheel: (result, wheel + b"x"),
             "the wheel that was built of thing 1.0": _with(b"no archive"),
-            "requires shared, and its lock entry does not": _with(_requiring(wheel)),
+            "requires shared, but its entry in the lock does not": _with(_requiring(wheel)),
         }
         for message, change in refused.items():
             workers.change = change

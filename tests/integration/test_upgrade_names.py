@@ -106,7 +106,7 @@ def test_a_choice_of_files_for_a_name_that_the_lock_does_not_use_is_a_warning(
         path.write_text(path.read_text() + f'[tool.deep-lock]\n{option} = ["djnago", "certifi"]\n')
     ended = locked.lock(*(["--" + option, "djnago", "--" + option, "certifi"] if form == "option" else []))
     assert ended.code == 0, ended.stderr
-    assert f"djnago: {option} names it, and the lock does not use it; did you mean django?" in ended.stderr
+    assert f"djnago: {option} names it, but the lock does not use it; did you mean django?" in ended.stderr
     assert "certifi: " not in ended.stderr
 
 

@@ -133,8 +133,8 @@ def test_an_environment_is_compared_with_the_lock(installed: Installed) -> None:
     assert code == 1
     assert f"verified 4 releases, {compared - 1} files" in stderr, "a file that is missing is not compared"
     assert found["installed-startup-file"][0][1].endswith(": evil.pth, sitecustomize.py")
-    assert found["installed-file-unowned"][0][1] == "1 file that no RECORD has: extra"
-    assert found["installed-file-missing"] == [("other 1.0", "other.py: is in RECORD and not there")]
+    assert found["installed-file-unowned"][0][1] == "1 file that no RECORD lists: extra"
+    assert found["installed-file-missing"] == [("other 1.0", "other.py: is in RECORD, but does not exist")]
     assert found["installed-record-missing"][0][0].startswith("old")
     installed.restore()
 

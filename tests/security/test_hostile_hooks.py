@@ -265,7 +265,7 @@ def test_metadata_is_not_read_through_a_link(
     backend = hook(f"{VICTIM}{LINKED_METADATA[name]}\nreturn 'x.dist-info'", PREPARE)
     call = replace(call_of(tmp_path, environment, backend, Limits()), confined=lacking is not None)
     machine = machine_without(lacking) if lacking is not None else nullcontext()
-    with machine, pytest.raises(HookBadResult, match="METADATA is missing, or is no regular file"):
+    with machine, pytest.raises(HookBadResult, match="METADATA is missing, or is not a regular file"):
         hooks.read_metadata(call)
 
 

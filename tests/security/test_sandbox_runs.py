@@ -261,7 +261,7 @@ def test_what_cannot_be_set_up_is_an_error(place: Bench, change: dict[str, objec
 def test_a_writable_folder_must_not_be_a_link(place: Bench) -> None:
     trap = place.script.with_name("trap")
     trap.symlink_to(place.home)
-    with pytest.raises(HookRefused, match="not a folder to write to"):
+    with pytest.raises(HookRefused, match="not a writable folder"):
         run(replace(place.command("print(1)"), writable=(place.work, trap)))
 
 

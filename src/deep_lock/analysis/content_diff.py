@@ -165,7 +165,7 @@ def _native(found: Iterable[FileDifference]) -> Iterator[Danger]:
             yield Danger(
                 code="native-new" if is_new else "native-changed",
                 subject=own.path,
-                message=f"{'new' if is_new else 'other'} compiled code ({own.new.native}, {own.new.size} bytes)",
+                message=f"{'new' if is_new else 'changed'} compiled code ({own.new.native}, {own.new.size} bytes)",
             )
 
 
@@ -178,7 +178,7 @@ def _startup(old: FileContents, new: FileContents, *, is_installed: bool) -> Ite
         if name not in before:
             yield Danger(code="startup-new", subject=name, message=f"a new file that takes effect {when}")
         elif before[name] != text or not text:  # the text of a long one is not known
-            message = f"other bytes in a file that takes effect {when}"
+            message = f"changed bytes in a file that takes effect {when}"
             yield Danger(code="startup-changed", subject=name, message=message)
     for module, _ in new.modules:
         if module.lower() in AT_START and module not in dict(old.modules):

@@ -8,13 +8,13 @@ setuptools-npm 0.3, setuptools-golang 2.9.0, setuptools-download 1.1.0, hatch-op
 from collections.abc import Mapping
 
 DOWNLOADERS: Mapping[str, str] = {
-    "puccinialin": "fetches a Rust tool chain when it runs",
-    "nodeenv": "fetches Node.js when it runs",
-    "hatch-jupyter-builder": "runs npm, which fetches packages of JavaScript",
-    "jupyter-packaging": "runs npm, which fetches packages of JavaScript",
-    "setuptools-npm": "runs npm, which fetches packages of JavaScript",
-    "setuptools-golang": "runs go get, which fetches modules of Go",
-    "setuptools-download": "fetches the files that setup.cfg names",
-    "hatch-openzim": "fetches the files that openzim.toml names",
+    "puccinialin": "downloads a Rust toolchain when it runs",
+    "nodeenv": "downloads Node.js when it runs",
+    "hatch-jupyter-builder": "runs npm, which downloads JavaScript packages",
+    "jupyter-packaging": "runs npm, which downloads JavaScript packages",
+    "setuptools-npm": "runs npm, which downloads JavaScript packages",
+    "setuptools-golang": "runs go get, which downloads Go modules",
+    "setuptools-download": "downloads the files that setup.cfg names",
+    "hatch-openzim": "downloads the files that openzim.toml names",
 }
 """By name: what it does."""

@@ -29,7 +29,7 @@ _BY_INSTALLERS = frozenset(
 
 _FAULTS: Mapping[FileFault, tuple[str, Severity, str]] = {
     "changed": ("installed-file-changed", "error", "differs from its hash in RECORD"),
-    "missing": ("installed-file-missing", "finding", "is in RECORD and not there"),
+    "missing": ("installed-file-missing", "finding", "is in RECORD, but does not exist"),
     "unhashed": ("installed-file-unhashed", "note", "has no sha2 hash in RECORD, so it was not compared"),
     "outside": ("installed-file-outside", "finding", "is outside of the environment, and was not read"),
     "unreadable": ("installed-file-unreadable", "finding", "cannot be read"),
@@ -164,7 +164,7 @@ def _build(own: InstalledDistribution, subject: str, build: str | None) -> tuple
     if receipt is None:
         return "the lock builds it, and it has no receipt of `wheelhouse`: what it was built from is not known", None
     if receipt.build != build:
-        message = f"its receipt states another build than the lock: of {show(receipt.sdist.name)}, sha256 {show(receipt.sdist.sha256)}"
+        message = f"its receipt is for another build than that of the lock: {show(receipt.sdist.name)}, sha256 {show(receipt.sdist.sha256)}"
         hint = "build it again: deep-lock wheelhouse"
         return "", _finding("installed-receipt-differs", "finding", subject, message, hint=hint)
     return _built_text(receipt), None
@@ -187,7 +187,7 @@ def _wheel(own: InstalledDistribution, subject: str, wheels: Sequence[WheelRows]
     if own.fault:
         return "", None
     if not wheels:
-        return "no wheel of the lock is in the cache: its RECORD was compared with none", None
+        return "no wheel of the lock is in the cache, so its RECORD was not compared", None
     return _record(own, subject, wheels)
 
 
@@ -225,7 +225,7 @@ def _not_locked(
         yield _finding("installed-version-differs", "finding", subject, f"the lock has {own.name} {versions}")
     elif own.name in SEEDS:
         yield _finding(
-            "installed-not-locked", "note", subject, "is not in the lock: tools put it into new environments"
+            "installed-not-locked", "note", subject, "is not in the lock: tools install it into new environments"
         )
     else:
         only_builds = any(_is_version(entry, own.version) for entry in index.versions.get(own.name, ()))
@@ -242,12 +242,12 @@ def _missing(expected: Expected, present: set[Key], seen: Mapping[str, Installed
 
 def _unowned(environment: Environment) -> Iterator[Finding]:
     if environment.startup:
-        message = f"Python runs or reads them when it starts, and no RECORD has them: {_names(environment.startup)}"
+        message = f"Python runs or reads them when it starts, and no RECORD lists them: {_names(environment.startup)}"
         yield _finding("installed-startup-file", "error", "the environment", message)
     if environment.unowned:
         names = [f"{name} ({count})" if count > 1 else name for name, count in environment.unowned.items()]
         count = sum(environment.unowned.values())
-        message = f"{counted(count, 'file')} that no RECORD has: {_names(names)}"
+        message = f"{counted(count, 'file')} that no RECORD lists: {_names(names)}"
         yield _finding("installed-file-unowned", "finding", "the environment", message)
     if environment.sees_base:
         message = "the packages of its base installation can be imported too; they were not compared"

@@ -192,7 +192,7 @@ def _package_source(entry: LockedPackage) -> Iterator[RuleMatch]:
     if isinstance(entry.source, LockedArchive | LockedVcs) and entry.source.url is not None:
         yield _on_package("direct-url", entry, f"comes from {shown_url(entry.source.url)}, and not from an index")
     if entry.hash_origin == "computed":
-        message = "its index gives no sha256: the locked one was computed from the downloaded file"
+        message = "its index states no sha256: the locked one was computed from the downloaded file"
         yield _on_package("hash-computed", entry, message)
     if entry.yanked is not None:
         reason = f": {entry.yanked}" if entry.yanked else ""
@@ -295,9 +295,7 @@ def _foreign_builders(lock: Lock, allowed: tuple[str, ...] | None) -> Iterator[R
                 builds.setdefault((member.name, member.version), []).append(build)
         # the backend of the project itself is reviewed with the project
         if build.backend_path and build.needed != "project" and _named(build.name, allowed) is None:
-            yield _on_build(
-                "foreign-builder", build, "builds itself with its own backend, and may-build does not name it"
-            )
+            yield _on_build("foreign-builder", build, "is built by its own backend, and may-build does not list it")
     for (name, version), own in sorted(builds.items()):
         where = listed([called(build) for build in own], 2)
         yield RuleMatch(
@@ -305,7 +303,7 @@ def _foreign_builders(lock: Lock, allowed: tuple[str, ...] | None) -> Iterator[R
             name=name,
             version=version,
             subject=f"{name} {version}",
-            message=f"runs while {where} {'is' if len(own) == 1 else 'are'} built, and may-build does not name it",
+            message=f"runs while {where} {'is' if len(own) == 1 else 'are'} built, and may-build does not list it",
             hint=f'to allow it: may-build = ["{name}", ...]',
             key=(name, version, ""),
             targets=() if any(not build.targets for build in own) else _targets_of(own),
@@ -350,10 +348,10 @@ def _ages(lock_index: LockIndex, policy: Policy, now: datetime) -> Iterator[Rule
 
 def _why_timeless(entry: LockedPackage) -> str:
     if entry.source is not None:
-        return "it is from no index"
+        return "it is not from an index"
     if all(file.url is None for file in files_of(entry) if file.upload_time is None):
-        return "a file in a folder has none"
-    return "its index states none"
+        return "a file in a folder has no upload time"
+    return "its index states no upload time"
 
 
 def _least_age(policy: Policy, *, installed: bool, builds: bool) -> timedelta:
@@ -398,7 +396,7 @@ def _publishers(lock: Lock, policy: Policy) -> Iterator[RuleMatch]:
             yield _on_package("publisher", entry, message, hint=hint)
         is_own = isinstance(entry.source, LockedDirectory)
         if not identities and not is_own and policy.attested & {entry.name, ALL}:
-            message = "has no attestation: a file comes from no index, or its index attests no publisher of all files"
+            message = "has no attestation: a file is not from an index, or no publisher is attested for all its files"
             yield _on_package("not-attested", entry, message, hint=hint)
 
 

@@ -66,7 +66,7 @@ def _file_changes(entry: LockedPackage, file: LockedFile, now: Distribution) -> 
     name = show(file.name)
     if now.sha256 is not None and now.sha256 != file.sha256:
         message = f"{name} has sha256 {now.sha256} on the index, and {file.sha256} in the lock"
-        hint = "published files do not change: do not install it before you know why"
+        hint = "published files must not change: find out why it changed before you install it"
         yield _finding("hash-changed", "error", entry, message, hint=hint)
     for what, locked, listed_now in (
         ("size", file.size, now.size),
@@ -81,7 +81,7 @@ def _file_changes(entry: LockedPackage, file: LockedFile, now: Distribution) -> 
 
 def unrequired(entry: LockedPackage) -> Iterator[Finding]:
     """Yield that nothing requires a package. No index is queried for it: its name could be anything."""
-    yield _finding("lock-invalid", "error", entry, "nothing in the lock requires it: not looked up", hint=HINT)
+    yield _finding("lock-invalid", "error", entry, "nothing in the lock requires it, so it was not checked", hint=HINT)
 
 
 def host_findings(entry: LockedPackage, named: frozenset[str]) -> Iterator[Finding]:
@@ -104,7 +104,7 @@ def _foreign_host(
     for file in files:
         host = host_and_port(file.url) if file.url is not None else None
         if host is not None and host not in named:
-            message = f"{show(file.name)} is on {show(host)} by the lock, and {namer} names no such host"
+            message = f"{show(file.name)} is on {show(host)} in the lock, but {namer} does not name this host"
             hint = f"{HINT}; if the host is right: --allow-host {show(host)}"
             yield _finding("foreign-host", "error", entry, message, hint=hint)
 
@@ -163,7 +163,7 @@ def publisher_findings(
 ) -> Iterator[Finding]:
     """Yield where the index attests a file by none of the publishers that the lock records; ``offered``: by any."""
     recorded = " and ".join(map(identity_text, entry.attestation_identities))
-    hint = "do not use it before you know why: a file that is not published by the workflow of the publisher has no attestation"
+    hint = "find out why before you use it: a file that is not published by the workflow of the publisher has no attestation"
     if not offered:
         message = f"{show(filename)} was attested by {show(recorded)}, and its index has no attestation now"
         yield _finding("attestation-gone", "error", entry, message, hint=hint)
@@ -223,12 +223,12 @@ def _edges(entry: LockedPackage, every: Iterable[Metadata], lock_index: LockInde
             required.setdefault(requirement.name, []).append(requirement)
     for reference in entry.dependencies:
         if reference.name not in required:
-            message = f"depends on {reference.name} in the lock, and in none of its files"
+            message = f"depends on {reference.name} in the lock, but none of its files requires it"
             yield _finding("edge-invented", "error", entry, message, hint=HINT)
             continue
         for child in referenced(reference, lock_index):
             if child.version is not None and not _meets(child.version, required[reference.name]):
-                message = f"depends on {called(child)}, which no requirement of its files admits"
+                message = f"depends on {called(child)}, which no requirement of its files allows"
                 yield _finding("edge-unmet", "error", entry, message, hint=HINT)
 
 
@@ -257,5 +257,7 @@ def record_findings(build: LockedBuild, facts: SdistFacts) -> Iterator[Finding]:
             message = f"the {key} of its build record differs from that of its sdist"
             yield _finding("record-differs", "error", build, message, hint=HINT)
     if build.evidence == "static" and facts.declared_hook is None and not facts.self_hosted:
-        message = "its build record says that the build requirements of the backend are proven, and no rule proves them"
+        message = (
+            "its build record states that the build requirements of the backend are static, but no rule confirms that"
+        )
         yield _finding("evidence-differs", "error", build, message, hint=HINT)

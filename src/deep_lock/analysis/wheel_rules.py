@@ -231,7 +231,7 @@ def _foreign(
         elif name in KNOWN_NAMES:
             yield "wheel-foreign-top-level", f"{what}, the name of another, well-known project", module
         elif module in is_module:
-            yield "wheel-other-top-level", f"{what}, a name unlike that of the project", module
+            yield "wheel-other-top-level", f"{what}, whose name differs from that of the project", module
 
 
 def _is_owner(project: str, module: str, others: Iterable[str]) -> bool:

@@ -99,7 +99,7 @@ class HookRunner:
                 subject, built.final, builds, target=target, hook=hooks.read_metadata, again=again
             )
             if by_wheel:
-                self._report("built-for-metadata", subject, "its backend makes metadata only by building a wheel")
+                self._report("built-for-metadata", subject, "its backend creates metadata only by building a wheel")
             return raw
 
         def checked() -> bytes:
@@ -180,7 +180,7 @@ def _second(subject: Subject, hook: str, call: Callable[[], _T]) -> _T:
 def _differs(subject: Subject, hook: str, found: Sequence[str]) -> HookDiffers:
     lines = "".join(f"\n    {line}" for line in found)
     return HookDiffers(
-        f"{subject}: its backend has two different results of {hook}, so neither is locked:{lines}",
+        f"{subject}: its backend returned two different results for {hook}, so neither is locked:{lines}",
         hint="The second call has another HOME, temporary folder, time zone and hash seed, and CI=true. Use a wheel of it"
         " (--only-binary), or another version, and report it to its author.",
     )

@@ -171,7 +171,7 @@ class BuildContext:
     ) -> "virtual_environment.VirtualEnvironment":
         interpreter = self.machine.interpreter(target)
         if interpreter is None:
-            raise HookRefused(f"no interpreter for {target.label} is on this machine")
+            raise HookRefused(f"this machine has no Python interpreter for {target.label}")
         wheels = [self._wheel(pin, builds, target) for pin in resolved.pins]
         self._count += 1
         folder = self._work_dir() / f"environment-{self._count}"
@@ -213,7 +213,7 @@ class BuildContext:
             return self._client.compared_wheel(file, fetch=False), file.filename
         wheel = self._built_wheel(builds[key_of_pin(pin)], builds, target)
         if wheel is None:
-            raise HookFailed(f"{pin.name} {pin.version}: the wheel that was built of it is gone")
+            raise HookFailed(f"{pin.name} {pin.version}: the wheel that was built from it no longer exists")
         return wheel
 
     # -- wheels that are built for an environment

@@ -123,7 +123,9 @@ def build_wheel(call: Call, folder: Path) -> Path:
     path = folder / _plain_name(call, name, ".whl")
     root = call.scratch if folder.is_relative_to(call.scratch) else folder
     if not is_result(path, root):
-        raise HookBadResult(f"{call.called}: its backend names the wheel {show(path.name)}, and did not make it")
+        raise HookBadResult(
+            f"{call.called}: its backend returned the wheel name {show(path.name)}, but did not create this file"
+        )
     return path
 
 
@@ -131,10 +133,12 @@ def _requires(call: Call, hook: str) -> tuple[str, ...]:
     settings = _settings(call)
     answer = _call(call, lambda caller: getattr(caller, hook)(settings))
     if not isinstance(answer, list) or not all(isinstance(text, str) for text in answer):
-        raise HookBadResult(f"{call.called}: {hook} returned {show(repr(answer))[:100]}, which is no list of texts")
+        raise HookBadResult(
+            f"{call.called}: {hook} returned {show(repr(answer))[:100]}, which is not a list of strings"
+        )
     if len(answer) > MAX_ANSWERS:
         raise HookBadResult(
-            f"{call.called}: {hook} returned {len(answer)} requirements; at most {MAX_ANSWERS} are taken"
+            f"{call.called}: {hook} returned {len(answer)} requirements; at most {MAX_ANSWERS} are allowed"
         )
     for text in answer:
         try:
@@ -174,17 +178,19 @@ def _call(
     except pyproject_hooks.HookMissing:
         if optional:
             raise
-        raise HookBadResult(f"{call.called}: its backend claims to lack a hook that it must have") from None
+        raise HookBadResult(f"{call.called}: its backend reports that a mandatory hook is missing") from None
     except pyproject_hooks.BackendUnavailable as error:
         reason = _last_lines(str(error.traceback or error))
         raise HookFailed(f"{call.called}: its backend {show(call.system.backend)} cannot be loaded\n{reason}") from None
     except pyproject_hooks.UnsupportedOperation as error:
-        raise HookFailed(f"{call.called}: its backend refuses\n{_last_lines(str(error.traceback))}") from None
+        raise HookFailed(
+            f"{call.called}: its backend reports that it does not support this build\n{_last_lines(str(error.traceback))}"
+        ) from None
     except (AttributeError, KeyError, ValueError, TypeError, RecursionError, OSError) as error:
         raise_machine_fault(error)
         # pyproject-hooks read a result file that its own script did not write
         raise HookBadResult(
-            f"{call.called}: its backend left no answer that can be read ({type(error).__name__})"
+            f"{call.called}: the result of its backend cannot be read ({type(error).__name__})"
         ) from None
 
 
@@ -273,9 +279,11 @@ def _check_ended(call: Call, ended: Ended) -> None:
     output = _last_lines(ended.output)
     match ended.stopped:
         case "time":
-            raise HookTimeout(f"{call.called}: its backend did not answer within {limits.wall_seconds:.0f} s\n{output}")
+            raise HookTimeout(f"{call.called}: its backend did not finish within {limits.wall_seconds:.0f} s\n{output}")
         case _ if ended.code == -_PROCESSOR_TIME:
-            raise HookTimeout(f"{call.called}: its backend used {limits.cpu_seconds} s of processor time\n{output}")
+            raise HookTimeout(
+                f"{call.called}: its backend used its limit of {limits.cpu_seconds} s of processor time\n{output}"
+            )
         case "output":
             raise HookOutputLimit(f"{call.called}: its backend wrote more than {limits.output} bytes of output")
         case "space":
@@ -290,7 +298,7 @@ def _check_ended(call: Call, ended: Ended) -> None:
 
 def _check_result_file(call: Call, path: Path) -> None:
     """Check the result file before anything else parses it: the hook could write it too."""
-    what = f"{call.called}: the answer of its backend"
+    what = f"{call.called}: the result of its backend"
     try:
         data = _read_result(path, path.parent, MAX_RESULT_BYTES, what)
     except LimitExceeded as error:
@@ -299,7 +307,7 @@ def _check_result_file(call: Call, path: Path) -> None:
         try:
             json.loads(data)
         except json.JSONDecodeError:
-            raise HookBadResult(f"{call.called}: its backend left an answer that is no JSON") from None
+            raise HookBadResult(f"{call.called}: the result of its backend is not valid JSON") from None
 
 
 def _read_result(path: Path, root: Path, limit: int, what: str) -> bytes:
@@ -308,7 +316,7 @@ def _read_result(path: Path, root: Path, limit: int, what: str) -> bytes:
             data = file.read(limit + 1)
     except OSError as error:
         raise_machine_fault(error)
-        raise HookBadResult(f"{what} is missing, or is no regular file") from None
+        raise HookBadResult(f"{what} is missing, or is not a regular file") from None
     if len(data) > limit:
         raise LimitExceeded(f"{what} has more than {limit} bytes")
     return data
@@ -323,7 +331,7 @@ def _plain_name(call: Call, name: Any, suffix: str) -> str:
         or Path(name).name != name
         or "\\" in name
     ):
-        raise HookBadResult(f"{call.called}: its backend names {show(repr(name))[:100]} as its result")
+        raise HookBadResult(f"{call.called}: its backend returned {show(repr(name))[:100]} as the name of its result")
     return name
 
 

@@ -52,7 +52,7 @@ def raise_hook_fault(ended: Ended, folder: Path, limits: Limits, *, memory_kills
         raise_printed_fault(ended.output, "a build backend", (errno.ENOMEM,))
     if ended.code == _KILLED and count_memory_kills() > memory_kills:
         raise MachineFault(
-            "this machine: the kernel killed a build backend, since there was no memory left",
+            "this machine: the kernel killed a build backend, because the machine had no free memory",
             hint="more memory is needed, then run it again",
         )
 

@@ -15,12 +15,12 @@ _FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0
 def open_result(path: Path, root: Path) -> BinaryIO:
     """Open a regular file below ``root``, a folder that the hook could not replace.
 
-    Raises OSError where it is missing, is no regular file, or a step to it is a link.
+    Raises OSError where it is missing, is not a regular file, or a step to it is a link.
     """
     file = os.fdopen(_open(path, root), "rb")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise OSError(f"{path.name} is no regular file")
+        raise OSError(f"{path.name} is not a regular file")
     return file
 
 

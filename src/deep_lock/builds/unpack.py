@@ -104,7 +104,7 @@ class _Writer(Struct):
 
     def _usable(self, path: str) -> str:
         if os.name == "nt" and _ODD_ON_WINDOWS.search(posixpath.basename(path)):
-            raise ArchiveUnsafe(f"{self.where}: {shown_name(path)} is no name of a file on this system")
+            raise ArchiveUnsafe(f"{self.where}: {shown_name(path)} is not a valid file name on this system")
         return path
 
 
@@ -114,7 +114,9 @@ def _disk_faults(where: str, path: str) -> Iterator[None]:
     try:
         yield
     except FileExistsError:
-        raise ArchiveAmbiguous(f"{where}: two of its names are one on this disk: {shown_name(path)}") from None
+        raise ArchiveAmbiguous(
+            f"{where}: two of its file names are the same on this file system: {shown_name(path)}"
+        ) from None
     except (OSError, UnicodeError) as error:
         raise_machine_fault(error)
         cause = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__

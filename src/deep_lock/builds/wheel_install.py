@@ -71,7 +71,7 @@ def _wheel_faults(filename: str) -> Iterator[None]:
         try:
             yield
         except (InstallerError, InvalidRecordEntry, InvalidScript, configparser.Error, csv.Error) as error:
-            raise ArchiveBroken(f"{filename}: breaks the wheel format: {_shown(error)}") from None
+            raise ArchiveBroken(f"{filename}: is not a valid wheel: {_shown(error)}") from None
         except OSError as error:
             raise_machine_fault(error)
             raise ArchiveBroken(f"{filename}: cannot be installed: {error.strerror or type(error).__name__}") from None
@@ -93,7 +93,7 @@ def _check_members(archive: zipfile.ZipFile, where: str) -> None:
         if path != member.name.removesuffix("/"):
             raise ArchiveAmbiguous(f"{where}: the member {shown_name(member.name)} is not a normalized path")
         if path in seen and member.kind == "file":
-            raise ArchiveAmbiguous(f"{where}: {shown_name(path)} is a member twice")
+            raise ArchiveAmbiguous(f"{where}: {shown_name(path)} is in the archive twice")
         seen.add(path)
         kinds.add(path, member.kind)
 
@@ -104,12 +104,12 @@ def _check_dist_info(wheel: "_Wheel", archive: zipfile.ZipFile, where: str) -> N
     # installer itself compares names only, and raises where there is not exactly one such folder
     found, _, found_version = wheel.dist_info_dir.removesuffix(".dist-info").rpartition("-")
     if canonicalize_name(found) != name or Version(found_version) != version:
-        raise ArchiveBroken(f"{where}: its {shown_name(wheel.dist_info_dir)} is of another release")
+        raise ArchiveBroken(f"{where}: its {shown_name(wheel.dist_info_dir)} belongs to another project or version")
     for file, limit in {"RECORD": _RECORD_LIMIT, "WHEEL": _TEXT_LIMIT, "entry_points.txt": _TEXT_LIMIT}.items():
         if file in wheel.dist_info_filenames:
             size = archive.getinfo(f"{wheel.dist_info_dir}/{file}").file_size
             if size > limit:
-                raise LimitExceeded(f"{where}: its {file} has {size} bytes; at most {limit} are taken")
+                raise LimitExceeded(f"{where}: its {file} has {size} bytes; at most {limit} are allowed")
         elif file != "entry_points.txt":
             raise ArchiveBroken(f"{where}: has no {file}")
     _check_record(wheel, where)
@@ -154,7 +154,9 @@ class _Destination(SchemeDictionaryDestination):
     def write_script(self, name: str, module: str, attr: str, section: Literal["console", "gui"]) -> RecordEntry:
         """Write the script of an entry point."""
         if split_name(name, self.filename) != [name]:
-            raise ArchiveUnsafe(f"{self.filename}: the script {shown_name(name)} would not stay in its folder")
+            raise ArchiveUnsafe(
+                f"{self.filename}: the script {shown_name(name)} would be written outside of its folder"
+            )
         return super().write_script(name, module, attr, section)
 
     def write_to_fs(self, scheme: Scheme, path: str, stream: BinaryIO, is_executable: bool) -> RecordEntry:  # noqa: FBT001 - installer's signature
@@ -179,7 +181,7 @@ class _Destination(SchemeDictionaryDestination):
         data = stream.read()
         if location.is_symlink() or not location.is_file() or location.read_bytes() != data:
             other = self.owners.get(location, "the environment itself")
-            raise ArchiveAmbiguous(f"{self.filename}: {shown_name(path)} is another file in {other}")
+            raise ArchiveAmbiguous(f"{self.filename}: {shown_name(path)} is also in {other}, with other content")
         return _entry(path, hashlib.sha256(data).digest(), len(data))
 
 

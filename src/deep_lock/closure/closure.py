@@ -177,7 +177,7 @@ class _TargetWalk(Struct, kw_only=True):
             else:
                 self._finish(frame)
         if first.resolved is None:
-            raise Unsatisfiable("the walk ended without an answer")
+            raise Unsatisfiable("the search ended without a result")
         return first.resolved
 
     def close(self, problems: Sequence[Problem], pinned: Mapping[Choice, Preferences]) -> list[Resolved]:
@@ -375,7 +375,7 @@ class _TargetWalk(Struct, kw_only=True):
             self._exclude(frame, source.name, version)
             return
         if len(self.stack) >= MAX_DEPTH:
-            raise LimitExceeded(f"{MAX_DEPTH} levels of builds below each other: {self._chain(source.name)}")
+            raise LimitExceeded(f"builds are nested more than {MAX_DEPTH} levels deep: {self._chain(source.name)}")
         new = self.frame(self.sources.inspect(source), frame.problem)
         new.version = version
         self.stack.append(new)
@@ -457,8 +457,8 @@ class _TargetWalk(Struct, kw_only=True):
             return
         if frame.cycle:
             raise BuildCycle(
-                f"a build cycle that no other version breaks, on {frame.problem.target.label}:\n  {frame.cycle}",
-                hint="allow a wheel for one of them (--only-binary NAME), or pin a version that is built otherwise",
+                f"a build cycle, and no other version avoids it, on {frame.problem.target.label}:\n  {frame.cycle}",
+                hint="allow a wheel for one of them (--only-binary NAME), or pin a version with other build requirements",
             )
         raise failure
 
@@ -471,7 +471,7 @@ class _TargetWalk(Struct, kw_only=True):
         when = (
             "where a tool is not installed it also requires" if answer.conditional else f"{answer.reason}; it requires"
         )
-        reason = f"{when} {dropped}, of which no set of versions fits here"
+        reason = f"{when} {dropped}, and no set of versions satisfies that here"
         frame.answer = HookAnswer(requires=None, evidence="assumed", reason=reason, lacks=answer.lacks)
         frame.problem = replace(self._problem(subject, frame.problem, ()), excluded=frame.problem.excluded)
         frame.resolved = None

@@ -60,7 +60,7 @@ def read_service(text: str) -> str:
     except ValueError:
         pass
     # not quoted: it may hold a password
-    raise ConfigError("the service is no http(s) URL", hint="Write the address before /v1/querybatch.")
+    raise ConfigError("the service is not an http(s) URL", hint="Write the part of the address before /v1/querybatch.")
 
 
 class _Ignored(Struct, frozen=True, kw_only=True):

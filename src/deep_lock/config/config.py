@@ -302,7 +302,7 @@ def _workspace(value: Any, at: _At) -> Workspace:
         for pattern in patterns:
             is_anchored = pattern.startswith(("/", "~")) or "\\" in pattern or ":" in pattern[:2]
             if not pattern or is_anchored or not pattern.isprintable():
-                at.faults.add(f"{at.key}.{key} holds {shown(pattern)}, which is no relative path with '/'")
+                at.faults.add(f"{at.key}.{key} contains {shown(pattern)}, which is not a relative path with '/'")
     return workspace
 
 
@@ -328,7 +328,7 @@ def _index(entry: dict[str, Any]) -> IndexSetting:
     if not _is_web_url(index.url):
         # not quoted: it may hold a password
         raise ConfigError(
-            f"the url of {index.name!r} is no http(s) URL", hint="A folder of files goes into find-links."
+            f"the url of {index.name!r} is not an http(s) URL", hint="A folder of files goes into find-links."
         )
     return index
 
@@ -369,14 +369,14 @@ def _config_settings(value: Any, at: _At) -> tuple[tuple[NormalizedName, ConfigS
 
 def _fault(key: str, value: Any) -> str:
     if not key:
-        return "'' is no name of a setting"
+        return "'' is not the name of a setting"
     if not isinstance(value, str) and not is_list_of_strings(value):
         return f"{shown(key)} must be a string or a list of strings, not {described(value)}"
     for text in (key, value) if isinstance(value, str) else (key, *value):
         if len(text) > MAX_REQUIREMENT_LENGTH:
             return f"{shown(key)} is {len(text)} characters long; at most {MAX_REQUIREMENT_LENGTH} are allowed"
         if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", text):
-            return f"{shown(key)} holds a line break or another control character"
+            return f"{shown(key)} contains a line break or another control character"
     return ""
 
 
@@ -444,7 +444,7 @@ def _one_source(entry: Mapping[str, Any]) -> str | Reference:
         raise ConfigError("must have exactly one of the keys index, workspace, path, git, url")
     kind = kinds[0]
     for key in sorted(set(entry) - {kind} - _KINDS[kind]):
-        raise ConfigError(f"{shown(key)} does not go with {kind!r}")
+        raise ConfigError(f"{shown(key)} cannot be used with {kind!r}")
     if kind == "index":
         return read_text(entry, "index")
     if kind == "workspace":

@@ -43,7 +43,7 @@ def _read_text(text: str) -> ExcludeNewer:
     age = _age(text)
     if age is not None:
         if not timedelta() < age <= MAX_AGE:
-            raise ConfigError(f"the age {shown(text)} must be more than nothing and at most {MAX_AGE.days} days")
+            raise ConfigError(f"the age {shown(text)} must be more than zero and at most {MAX_AGE.days} days")
         return age
     try:
         if _DATE.fullmatch(text):

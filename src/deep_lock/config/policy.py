@@ -89,7 +89,7 @@ def _extends(value: Any) -> dict[str, Any]:
     if bool(source.path) == bool(source.url):
         raise ConfigError("must have either path or url")
     if source.url and not source.sha256:
-        raise ConfigError("sha256 is missing: a URL can have another content tomorrow")
+        raise ConfigError("sha256 is missing: the content of a URL can change")
     if source.sha256 and not _SHA256.fullmatch(source.sha256):
         raise ConfigError("sha256 must be 64 hexadecimal digits")
     return {
@@ -108,7 +108,7 @@ def _policy_url(text: str) -> str:
             return text
     except ValueError:
         pass
-    raise ConfigError("url is no http(s) URL without a login")
+    raise ConfigError("url must be an http(s) URL without a login")
 
 
 def _hosts(value: Any) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def _host(text: str) -> str:
             return f"{parts.hostname}{f':{parts.port}' if parts.port is not None else ''}"
     except ValueError:
         pass
-    raise ConfigError(f"{shown(text)} is no host name", hint='Write the host alone, as in "files.example".')
+    raise ConfigError(f"{shown(text)} is not a host name", hint='Write the host alone, as in "files.example".')
 
 
 def _indexes(value: Any) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def _index(text: str) -> str:
             return text if text.endswith("/") else f"{text}/"
     except ValueError:
         pass
-    raise ConfigError("an index is no http(s) URL without a login", hint="Write it as it is in the lock.")
+    raise ConfigError("an index must be an http(s) URL without a login", hint="Write it as it is in the lock.")
 
 
 def _backends(value: Any) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def _min_age(value: Any) -> dict[str, Any]:
         return {"min_age": _age(value)}
     table = read_record(value, _MinAge)
     if not value.keys() & {"runtime", "build"}:
-        raise ConfigError("must have runtime, build, or both")
+        raise ConfigError("must have the key runtime, the key build, or both")
     ages = {"min_age": table.runtime, "min_age_build": table.build}
     return {
         **{field: _age(age) for field, age in ages.items() if age is not None},
@@ -195,7 +195,7 @@ def _license(text: str) -> str:
     expression = licenses.canonical_license(text)
     if expression is None:
         raise ConfigError(
-            f"{shown(text)} is no SPDX license identifier",
+            f"{shown(text)} is not an SPDX license identifier",
             hint='Write it as the SPDX license list does, as in "MIT" or "Apache-2.0".',
         )
     if {"AND", "OR"} & set(expression.split()) or "(" in expression:

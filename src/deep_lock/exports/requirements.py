@@ -177,7 +177,7 @@ def _plain_path(path: str) -> str:
     """Return a path of an option, in which installers decode nothing. Raises UsageError."""
     if any(character in path for character in " #{}'\"") or path.startswith("-"):
         raise UsageError(
-            f"{path!r}: a requirements file cannot hold the name of this folder",
+            f"{path!r}: a requirements file cannot contain the name of this folder",
             hint="export without --index-options, and name it on the command line: --find-links",
         )
     return path

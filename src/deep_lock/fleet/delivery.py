@@ -253,7 +253,7 @@ def _lock_text(state: Path, digest: str) -> str:
         raise LockInvalid(f"{path}: {error.strerror or error}", hint="run deep-lock fleet lock again") from None
     if sha256(raw).hexdigest() != digest:
         raise LockInvalid(
-            f"{path}: has not the digest of its name", hint="remove it, and run deep-lock fleet lock again"
+            f"{path}: has another digest than its name states", hint="remove it, and run deep-lock fleet lock again"
         )
     return raw.decode("utf-8", "replace")
 

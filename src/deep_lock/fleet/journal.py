@@ -113,7 +113,7 @@ class Journal:
             raise self._unwritable(error) from None
         if os.name == "posix" and not is_left(self._guard):
             os.close(self._guard)
-            raise UsageError(f"{folder}: another run of the fleet has this folder", hint="use another --state folder")
+            raise UsageError(f"{folder}: another run of the fleet uses this folder", hint="use another --state folder")
         hold(self._guard)
         sweep(folder)
         sweep(folder / LOCKS)
@@ -153,7 +153,7 @@ class Journal:
     def add(self, result: RepositoryResult, locks: Mapping[str, str], pages: Mapping[str, str] = {}) -> None:
         """Write the locks of a repository and its lists of pages, then its line, and wait for the disk. Raises UsageError."""
         if self._file is None:
-            raise ValueError("the journal is not begun")
+            raise ValueError("the journal is not started")
         try:
             for digest, text in locks.items():
                 self._write(self._folder / LOCKS / f"{digest}.lock", digest, text)

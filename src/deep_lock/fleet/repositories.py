@@ -113,7 +113,9 @@ def _toml(raw: bytes, source: str) -> Iterator[tuple[str, Repository]]:
     document = parse_toml(_text(raw, source), source, ConfigError, limit=MAX_BYTES)
     unknown = sorted(set(document) - {"defaults", "repositories"})
     if unknown:
-        raise ConfigError(f"{source}: {show(unknown[0])!r} is no key", hint="the keys are defaults and repositories")
+        raise ConfigError(
+            f"{source}: {show(unknown[0])!r} is not a known key", hint="the keys are defaults and repositories"
+        )
     defaults, rows = document.get("defaults", {}), document.get("repositories", [])
     if not isinstance(defaults, dict) or not isinstance(rows, list):
         raise ConfigError(f"{source}: defaults must be a table, and repositories an array of tables")
@@ -224,7 +226,8 @@ def _check_url(url: str, where: str) -> None:
         is_known, has_password, has_more = False, False, False
     if not is_known or url.startswith("-"):
         raise ConfigError(
-            f"{where}: {shown_url(url)!r} is no URL of a repository", hint="it begins with https://, ssh:// or file://"
+            f"{where}: {shown_url(url)!r} is not the URL of a repository",
+            hint="it begins with https://, ssh:// or file://",
         )
     if has_password:
         raise ConfigError(
@@ -248,4 +251,6 @@ def _patterns(row: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
 def _refuse_unknown(row: Mapping[str, Any], known: frozenset[str], where: str) -> None:
     unknown = sorted(set(row) - known)
     if unknown:
-        raise ConfigError(f"{where}: {show(unknown[0])!r} is no key", hint=f"the keys are {', '.join(sorted(known))}")
+        raise ConfigError(
+            f"{where}: {show(unknown[0])!r} is not a known key", hint=f"the keys are {', '.join(sorted(known))}"
+        )

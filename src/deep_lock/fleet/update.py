@@ -253,7 +253,7 @@ def _read(digest: str, text: str | None) -> tuple[str, list[tuple[Release, Usage
     if text is None:
         return "its file is missing", []
     if sha256(text.encode("utf-8", errors="replace")).hexdigest() != digest:
-        return "its file is not the one that the journal names: another sha256", []
+        return "the sha256 of its file differs from that in the journal", []
     try:
         return "", list(contents_of(from_text(text, "deep.lock"), "deep.lock"))
     except DeepLockError as error:

@@ -90,7 +90,7 @@ def _version(text: str) -> Version:
             return Version(text)
     except (InvalidVersion, ValueError):
         pass
-    raise _FieldFault(f"is {shown(text)}, which is no version", text)
+    raise _FieldFault(f"is {shown(text)}, which is not a version", text)
 
 
 def _specifiers(text: str) -> Specifiers:
@@ -100,13 +100,13 @@ def _specifiers(text: str) -> Specifiers:
             return Specifiers(text)
     except (InvalidSpecifier, ValueError):
         pass
-    raise _FieldFault(f"is {shown(text)}, which is no version specifier", text)
+    raise _FieldFault(f"is {shown(text)}, which is not a version specifier", text)
 
 
 def _sha256(text: str) -> Sha256:
     found = _DIGEST.fullmatch(text)
     if found is None:
-        raise _FieldFault(f"is {shown(text)}, which is no digest", text)
+        raise _FieldFault(f"is {shown(text)}, which is not a valid digest", text)
     if found["algorithm"].lower() != "sha256":
         return Sha256()
     digest = found["digest"].lower()
@@ -193,7 +193,7 @@ class Position(Struct, frozen=True):
         try:
             return parse_requirement(f"marked ; {text}").marker
         except RequirementInvalid:
-            raise self.invalid(f"is {shown(text)}, which is no environment marker") from None
+            raise self.invalid(f"is {shown(text)}, which is not a valid environment marker") from None
 
     def reference(
         self, url: str, *, editable: bool = False, sha256: str | None = None, subdirectory: str | None = None
@@ -255,7 +255,7 @@ def _located(error: msgspec.ValidationError, document: Any, at: Position) -> Loc
     if expected is None:
         return here.invalid(f"cannot be used: {shown(text)}")
     if expected["limit"] is not None:
-        return here.invalid(f"has {len(value)} items; at most {expected['limit']} are taken")
+        return here.invalid(f"has {len(value)} items; at most {expected['limit']} are allowed")
     types = " or ".join(_TYPES[name] for name in expected["types"].split(" | ") if name != "null")
     return here.invalid(f"must be {types}, not {_described(value)}")
 
@@ -346,7 +346,7 @@ def note_without_sha256(subject: str, source: str) -> Warned:
     return Warned(
         code="foreign-no-sha256",
         subject=subject,
-        message=f"{source} gives a file of it no sha256: nothing that the lock says proves those bytes",
+        message=f"{source} has no sha256 for a file of it: no hash of this lock protects the file",
     )
 
 

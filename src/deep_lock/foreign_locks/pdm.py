@@ -96,8 +96,8 @@ def read_pdm_lock(text: str, source: str, project: str | None = None) -> Foreign
         raise top.below("metadata", "lock_version").invalid(f"is {metadata.lock_version[:20]!r}; known is 4.x")
     if "inherit_metadata" not in metadata.strategy:
         raise top.below("metadata").invalid(
-            "has not the strategy inherit_metadata: its packages do not say where they are installed",
-            hint="lock once more with it: pdm lock --strategy inherit_metadata",
+            "lacks the strategy inherit_metadata: its packages do not state on which targets they are installed",
+            hint="run: pdm lock --strategy inherit_metadata",
         )
     pins = tuple(_pins(top.convert(document, _Lock), top, _project_extras(project, source)))
     scopes = sorted({condition.scope for pin in pins for condition in pin.conditions})

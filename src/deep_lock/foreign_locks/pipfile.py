@@ -163,9 +163,7 @@ def _read_pin(
         notes.append(Warned(code="foreign-project-itself", subject=name, message=message))
         return None
     if url is None and version is None:
-        message = (
-            f"{at.source} names it without a version ({at.place}), as what is not needed where it was made: left out"
-        )
+        message = f"{at.source} lists it without a version ({at.place}): it was not needed where the file was made. It is left out"
         notes.append(Warned(code="foreign-unpinned", subject=name, message=message))
         return None
     if "" in entry.hashes:
@@ -187,7 +185,7 @@ def _version(entry: _Entry, at: Position) -> Version | None:
         return None
     pinned = _PINNED.fullmatch(text)
     if pinned is None:
-        raise at.invalid("is no version: a lock names one with ==", "Lock again: pipenv lock.")
+        raise at.invalid("is not a pinned version: a lock has each version with ==", "Run pipenv lock.")
     return at.convert(pinned[1], Version)
 
 

@@ -183,7 +183,7 @@ def _read_pythons(metadata: _Metadata, at: Position) -> tuple[str | None, tuple[
 def _required_project(project: str | None, version: str, source: str) -> PoetryProject:
     if project is None:
         raise LockInvalid(
-            f"{source}: a lock of version {version} does not say what the project requires",
+            f"{source}: a lock of version {version} does not contain the requirements of the project",
             hint="Put the pyproject.toml that it was made for next to it, or run poetry lock with Poetry 2.",
         )
     return read_poetry_project(project)
@@ -288,7 +288,9 @@ def _conditions(locked: _LockedPackage, spelling: str, group: str, notes: list[W
     if group != _MAIN:
         return [Condition(scope=Scope(kind="group", name=group), marker=marker)]
     if " not in extras" in text:
-        message = "is installed only while an extra is not selected: with that extra the lock has something else for it"
+        message = (
+            "is installed only while an extra is not selected: with that extra, the lock has another package for it"
+        )
         notes.append(Warned(code="foreign-extra-excludes", subject=locked.pin.name, message=message))
     extras = sorted({at.convert(extra, Name) for extra in named})
     scopes = [BASE, *(Scope(kind="extra", name=extra) for extra in extras)]
@@ -336,7 +338,7 @@ class _Graph:
                 yield Edge(child=child, alternatives=tuple(alternatives), extras=extras, marker=marker)
             else:
                 message = (
-                    f"is required ({requirement.origin}) and not in the lock: it holds on no Python of the project, "
+                    f"is required ({requirement.origin}) but not in the lock: its marker is false on each Python of the project, "
                     "or the lock is older than the project"
                 )
                 notes.append(Warned(code="foreign-not-locked", subject=requirement.name, message=message))
@@ -408,7 +410,7 @@ def _extras_by_dependency(package: _Package, at: Position) -> dict[str, list[Nor
             here = at.below(spelling, number)
             begin = _LISTED.match(requirement)
             if begin is None:
-                raise here.invalid("is no requirement")
+                raise here.invalid("is not a valid requirement")
             found.setdefault(here.convert(begin[1].rstrip("._-"), Name), []).append(extra)
     return found
 

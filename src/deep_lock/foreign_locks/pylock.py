@@ -37,7 +37,7 @@ def read_pylock(text: str, source: str) -> ForeignLock:
     except (PylockValidationError, ValueError, TypeError, RecursionError) as error:
         raise LockInvalid(f"{source}: {str(error)[:500]}") from None
     if len(lock.packages) > MAX_PINS:
-        raise LockInvalid(f"{source}: {len(lock.packages)} packages; at most {MAX_PINS} are taken")
+        raise LockInvalid(f"{source}: {len(lock.packages)} packages; at most {MAX_PINS} are allowed")
     default_groups = frozenset(map(canonicalize_name, lock.default_groups or ()))
     groups = sorted(frozenset(map(canonicalize_name, lock.dependency_groups or ())) - default_groups)
     extras = sorted(map(canonicalize_name, lock.extras or ()))
@@ -99,7 +99,7 @@ def _reference(package: Package, at: Position) -> str | None:
         return at.reference(path, editable=bool(folder.editable), subdirectory=folder.subdirectory)
     if vcs is not None:
         if vcs.type != "git":
-            raise at.invalid(f"is kept in {vcs.type[:20]!r}; only git is known")
+            raise at.invalid(f"is kept in {vcs.type[:20]!r}; only git is supported")
         url = f"git+{vcs.url}" if vcs.url else f"git+file:{quoted_path(vcs.path or '')}"
         return at.reference(f"{url}@{vcs.commit_id}", subdirectory=vcs.subdirectory)
     if archive is not None:

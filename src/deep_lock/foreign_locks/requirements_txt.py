@@ -225,7 +225,7 @@ def _distinct(pins: list[ForeignPin]) -> list[ForeignPin]:
         first = kept.setdefault((pin.name, str(marker) if marker else ""), pin)
         if (first.version, first.url) != (pin.version, pin.url):
             raise LockInvalid(
-                f"{pin.origin}: {pin.name} is pinned a second time, otherwise than at {first.origin}",
+                f"{pin.origin}: {pin.name} is pinned a second time, differently from {first.origin}",
                 hint="Two pins of one project need markers that say where each is installed.",
             )
     return list(kept.values())

@@ -163,7 +163,7 @@ def read_uv_lock(text: str, source: str, project: str | None = None) -> ForeignL
     if type(version) is not int or version != _VERSION:
         raise top.below("version").invalid(f"is {str(version)[:20]!r}; known is {_VERSION}")
     if "distribution" in document:
-        raise top.invalid("was written by a uv of before its format was stable", hint="write it anew: uv lock")
+        raise top.invalid("was written by a version of uv whose lock format was not stable", hint="run uv lock")
     lock = top.convert(document, _Lock)
     graph = _Graph(lock, source, root_is_there=project is not None)
     _check_markers(lock.supported_markers, top.below("supported-markers"))
@@ -266,7 +266,7 @@ class _Graph:
         """Yield the edge to a package, or where it is no pin, the edges to what it depends on."""
         self._edges_left -= 1
         if self._edges_left < 0 or len(path.through) > MAX_PATH:
-            raise LimitExceeded(f"{at.source}: {at.place} leads too far, or on too many paths")
+            raise LimitExceeded(f"{at.source}: {at.place} has too many nested dependencies")
         package, selects = self.lock.package[number], path.selects
         if self.lock.conflicts is not None:
             selects |= {_selector("extra", package.name, extra) for extra in extras}

@@ -46,5 +46,5 @@ def verify(provenance: Provenance, filename: str, sha256: str) -> None:
                     publisher = ", ".join(" ".join(pair) for pair in identity_of(bundle.publisher))
                     raise AttestationInvalid(
                         f"{filename}: its attestation by {show(publisher, 200)} is not valid: {show(str(error), 300)}",
-                        hint="do not use the file before you know why",
+                        hint="find out why before you use the file",
                     ) from None

@@ -328,7 +328,7 @@ def _refuse_foreign(folder: Path) -> None:
         )
     if stat.S_IMODE(status.st_mode) & 0o022:
         raise CacheInvalid(
-            f"{folder}: others may write to the cache folder (mode {stat.S_IMODE(status.st_mode):o})",
+            f"{folder}: other users can write to the cache folder (mode {stat.S_IMODE(status.st_mode):o})",
             hint=f"chmod go-w {folder}",
         )
 

@@ -93,7 +93,7 @@ class IndexClient:
         """
         for source in self._settings.sources_of(name, index):
             return self._pages.digest(source, name)
-        raise ConfigError(f"{index} is no index of the run")
+        raise ConfigError(f"{index} is not an index of this run")
 
     def has_index(self, index: str) -> bool:
         """Whether this URL is one of the indexes of the run."""
@@ -414,8 +414,8 @@ class _Project:
                         Warned(
                             code="FileDiffers",
                             subject=dist.filename,
-                            message=f"{dist.filename}: {first.index} and {dist.index} offer different bytes under"
-                            f" this name; that of {first.index} is used",
+                            message=f"{dist.filename}: {first.index} and {dist.index} have different files under"
+                            f" this name; the file of {first.index} is used",
                         )
                     )
         return tuple(by_name[filename] for filename in sorted(by_name))

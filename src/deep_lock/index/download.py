@@ -140,7 +140,7 @@ class Downloads:
             except LimitExceeded as error:
                 if wanted.size is None:
                     raise
-                raise HashMismatch(f"{error.message}, and {wanted.size} were promised") from None
+                raise HashMismatch(f"{error.message}, and {wanted.size} bytes were expected") from None
             except NotFound as error:
                 raise NotFound(error.message, hint="the index has deleted the file since it was locked") from None
             _refuse_size(wanted, size)
@@ -148,12 +148,12 @@ class Downloads:
 
 def _refuse_too_large(wanted: Wanted) -> None:
     if (wanted.size or 0) > MAX_PROMISED_BYTES:
-        raise LimitExceeded(f"{wanted.name}: larger than {MAX_PROMISED_BYTES} bytes, by its own account")
+        raise LimitExceeded(f"{wanted.name}: larger than {MAX_PROMISED_BYTES} bytes, according to its stated size")
 
 
 def _refuse_size(wanted: Wanted, size: int) -> None:
     if wanted.size is not None and size != wanted.size:
-        raise HashMismatch(f"{wanted.name}: is {size} bytes long, but {wanted.size} were promised")
+        raise HashMismatch(f"{wanted.name}: is {size} bytes long, but {wanted.size} bytes were expected")
 
 
 def _is(path: Path, wanted: Wanted) -> bool:
@@ -184,7 +184,7 @@ def _share(cached: Path, path: Path, wanted: Wanted) -> None:
 def _copy(source: Path, path: Path, wanted: Wanted) -> None:
     """Copy a file, and check the copy. Raises OSError for the folder of the new file only."""
     if not source.is_file():
-        raise NetworkError(f"{source}: is not there, and the lock names it", hint="make the folder available again")
+        raise NetworkError(f"{source}: does not exist, but the lock lists it", hint="make the folder available again")
     _refuse_too_large(wanted)
     with _opened(source) as old, replacing(path) as new:
         digest, size = hashlib.sha256(), 0
@@ -195,7 +195,7 @@ def _copy(source: Path, path: Path, wanted: Wanted) -> None:
             new.write(chunk)
             digest.update(chunk)
         if digest.hexdigest() != wanted.sha256:
-            raise HashMismatch(f"{source}: has sha256 {digest.hexdigest()}, but {show(wanted.sha256)} was promised")
+            raise HashMismatch(f"{source}: has sha256 {digest.hexdigest()}, but {show(wanted.sha256)} was expected")
         _refuse_size(wanted, size)
 
 

@@ -98,7 +98,7 @@ class FindLinks:
                 self._cache.put_record(_DIGESTS, key, known)
         except OSError as error:
             raise_machine_fault(error)
-            raise ConfigError(f"{path}: offered by --find-links, but not readable: {error.strerror}") from error
+            raise ConfigError(f"{path}: found by --find-links, but cannot be read: {error.strerror}") from error
         return FileRecord(path.name, url, known, status.st_size, None, None, None, None)
 
     # -- pages
@@ -126,9 +126,7 @@ class FindLinks:
         headers = {"accept": "text/html"}
         response = fetcher.get(place, named_by=place, headers=headers, limit=MAX_PAGE_BYTES, deadline=SMALL_SECONDS)
         if response.status != 200:
-            raise IndexInvalid(
-                f"{shown_url(place)}: HTTP {response.status}, where a page with links to files should be"
-            )
+            raise IndexInvalid(f"{shown_url(place)}: HTTP {response.status} instead of a page with links to files")
         if media_type(response.headers.get("content-type", "")) != "text/html":
             raise IndexInvalid(f"{shown_url(place)}: not an HTML page")
         page = _flat_page(response.body, response.url)
@@ -144,14 +142,14 @@ def _files_in(folder: Path) -> tuple[Path, ...]:
         return tuple(sorted(path for path in found if path.is_file()))
     except OSError as error:
         raise_machine_fault(error)
-        raise ConfigError(f"{folder}: --find-links names no folder that can be read: {error.strerror}") from error
+        raise ConfigError(f"{folder}: the folder of --find-links cannot be read: {error.strerror}") from error
 
 
 def _flat_page(body: bytes, url: str) -> PageContent:
     with reading(shown_url(url), IndexInvalid):
         page = html.read_anchors(body, url)
     if not page.entries:
-        raise IndexInvalid(f"{shown_url(url)}: a --find-links page without a single link to a file")
+        raise IndexInvalid(f"{shown_url(url)}: a --find-links page without a link to a file")
     return page
 
 

@@ -59,7 +59,7 @@ def reading_metadata(name: NormalizedName, version: str, where: str, *, tail: in
     with reading(where, ArchiveBroken):
         window, total = yield ByteRange(first=None, last=tail)
         if len(window) > total or len(window) < min(tail, total):
-            raise NetworkError(f"{where}: {len(window)} bytes came instead of the last {tail}")
+            raise NetworkError(f"{where}: {len(window)} bytes were sent instead of the last {tail}")
         offset = total - len(window)
         if offset == 0:
             return metadata_from_wheel(io.BytesIO(window), name, version, where)
@@ -119,7 +119,7 @@ def read_content_range(value: str | None, wanted: ByteRange, length: int, where:
         expected = max(0, total - wanted.last) if wanted.first is None else wanted.first
         if start == expected and stop - start + 1 == length and stop < total:
             return total
-    raise NetworkError(f"{where}: answered with another range than {wanted.header}")
+    raise NetworkError(f"{where}: the server sent another range than {wanted.header}")
 
 
 def metadata_from_wheel(file: BinaryIO, name: NormalizedName, version: str, where: str) -> bytes:
@@ -163,7 +163,7 @@ def find_metadata(members: tuple[ZipMember, ...], name: NormalizedName, version:
             f"{where}: has the metadata folder {shown_name(member.name)}, not one of version {version}"
         )
     if max(member.size, member.compressed) > MAX_METADATA_BYTES:
-        raise ArchiveTooBig(f"{where}: {member.size} bytes of METADATA; at most {MAX_METADATA_BYTES} are read")
+        raise ArchiveTooBig(f"{where}: {member.size} bytes of METADATA; at most {MAX_METADATA_BYTES} are allowed")
     return member
 
 
@@ -186,7 +186,7 @@ def unpack(raw: bytes, member: ZipMember, where: str) -> bytes:
     data = raw[begin : begin + member.compressed]
     what = f"{where}: {shown_name(member.name)}"
     if len(data) != member.compressed:
-        raise ArchiveBroken(f"{what} is cut short")
+        raise ArchiveBroken(f"{what} is truncated")
     if member.method == _DEFLATED:
         data = _inflate(data, member.size, what)
     elif member.method != _STORED:

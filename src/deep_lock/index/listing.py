@@ -269,7 +269,7 @@ class FileNames:
         if dashes != 2 and not (dashes == 3 and tail[0].isdigit()):
             raise FileSkipped("FilenameInvalid", "not the name of a wheel")
         if not self._is_ours(head):
-            raise FileSkipped("FilenameInvalid", "the wheel is another project's")
+            raise FileSkipped("FilenameInvalid", "the wheel belongs to another project")
         return _checked(version)
 
     def _of_sdist(self, stem: str) -> str:
@@ -282,7 +282,7 @@ class FileNames:
             if self._is_ours(stem[:at]):
                 return _checked(stem[at + 1 :])
             at = stem.find("-", at + 1)
-        raise FileSkipped("FilenameInvalid", "the source distribution is another project's")
+        raise FileSkipped("FilenameInvalid", "the source distribution belongs to another project")
 
     def _is_ours(self, spelling: str) -> bool:
         known = self._spellings.get(spelling)
@@ -294,7 +294,7 @@ class FileNames:
 def _plain(filename: str) -> str:
     # strip() of all allowed characters leaves nothing exactly when there was nothing else: a fast full match.
     if filename.strip(_PLAIN) or len(filename) > MAX_FILENAME:
-        raise FileSkipped("FilenameInvalid", "characters or a length that no file name may have")
+        raise FileSkipped("FilenameInvalid", "a file name with invalid characters, or one that is too long")
     return filename
 
 
@@ -352,7 +352,7 @@ class Notes(msgspec.Struct):
                 code="FieldIgnored",
                 subject=self.name,
                 message=f"the {field} of {counted(len(files), 'file')} of {self.name} cannot be"
-                f" read, and counts as unknown; {files[0]}",
+                f" read, and is treated as unknown; {files[0]}",
             )
             for field, files in sorted(self.ignored.items())
         ]
@@ -516,7 +516,7 @@ class FileUrls:
         if "#" in url:
             url = url.partition("#")[0]
         if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-            raise FileSkipped("UrlForbidden", "a URL with characters that no URL may have")
+            raise FileSkipped("UrlForbidden", "a URL with invalid characters")
         # Up to the first slash after "https://": an origin is checked once for a page, not for each file.
         origin = url[: url.find("/", 8)]
         if origin not in self._origins:

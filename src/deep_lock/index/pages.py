@@ -102,7 +102,7 @@ class Pages:
             self._cache.renew_page(url, fresh_until=until)
             return known
         if response.status != 200:
-            raise IndexInvalid(f"{url}: HTTP {response.status} to a plain request")
+            raise IndexInvalid(f"{url}: unexpected HTTP status {response.status}")
         content_type = response.headers.get("content-type", "")
         listing = simple.parse_page(response.body, content_type, response.url, name, source.url)
         page = CachedPage(etag=response.headers.get("etag", ""), body=body, listing=memoryview(listing.data))
@@ -127,7 +127,9 @@ class Pages:
             )
             if not _may_be_cut(response):
                 return response
-        raise NetworkError(f"{url}: the page seems to be cut off (no length, and no end of the document)")
+        raise NetworkError(
+            f"{url}: the page seems to be truncated (it has no length, and the end of the document is missing)"
+        )
 
 
 class _ReadPage(Struct, frozen=True, kw_only=True):

@@ -50,14 +50,12 @@ def get(
             deadline=SMALL_SECONDS,
         )
         if response.status == 404:
-            message = (
-                f"the index promises a provenance of {file.filename} and does not have it: it counts as not attested"
-            )
+            message = f"the index lists a provenance file of {file.filename} but does not have it; the file is treated as not attested"
             reporter(Warned(code="ProvenanceMissing", subject=file.filename, message=message))
             reporter(MayChange(name=f"the provenance of {file.filename}"))
             return None
         if response.status != 200:
-            raise IndexInvalid(f"{shown_url(file.provenance)}: HTTP {response.status} to a plain request")
+            raise IndexInvalid(f"{shown_url(file.provenance)}: unexpected HTTP status {response.status}")
         found = _parsed(response.body, file)
         if file.sha256 is not None:
             cache.put_record(_KIND, key, response.body)

@@ -71,7 +71,7 @@ class IndexSettings(Struct, frozen=True, kw_only=True):
         urls = {source.name: source.url for source in self.sources}
         if name not in urls:
             raise ConfigError(
-                f"{project} is to come from the index {name!r}, which is not defined",
+                f"{project} must come from the index {name!r}, which is not defined",
                 hint=f"define it in [[tool.deep-lock.index]]; defined are: {', '.join(sorted(urls)) or 'none'}",
             )
         return urls[name]
@@ -106,7 +106,7 @@ def _check_url(source: IndexSource) -> None:
         raise ConfigError(f"the URL of the index {source.name!r} cannot be read") from None
     if "@" in parts.netloc:  # the URL itself is not shown: it may hold a password
         raise ConfigError(
-            f"the URL of the index {source.name!r} holds credentials",
+            f"the URL of the index {source.name!r} contains credentials",
             hint="Give them in the environment or in netrc.",
         )
     if parts.query or parts.fragment:  # a project's name goes behind the path; and a token in it would be locked

@@ -86,7 +86,7 @@ def parse_page(body: bytes, content_type: str, url: str, name: NormalizedName, i
         else:
             raise IndexInvalid(
                 f"{shown_url(url)}: Content-Type {show(content_type, 80)!r} is not that of a package index",
-                hint="Is this the URL of a simple repository API, and is no login page in between?",
+                hint="Check that this is the URL of a simple repository API, and not of a login page.",
             )
         newer = _check_api_version("1.0" if page.api_version is None else page.api_version, url, index)
         return build_listing(page, name, index=index, notes=notes, events=newer)
@@ -177,8 +177,8 @@ def _read_html(body: bytes, url: str) -> PageContent:
     page = html.read_anchors(body, url)
     if page.api_version is None and not page.entries:
         raise IndexInvalid(
-            f"{shown_url(url)}: an HTML page without a single link to a file, and not marked as a package index's",
-            hint="Often a login page or a directory of something else.",
+            f"{shown_url(url)}: an HTML page without a link to a file, and without the mark of a package index",
+            hint="It is often a login page, or the listing of another folder.",
         )
     return page
 

@@ -51,9 +51,9 @@ def require_same(served: Metadata, inside: Metadata, where: str) -> None:
     if found:
         lines = "".join(f"\n    {line}" for line in found)
         raise MetadataDiffers(
-            f"{where}: the metadata that the index serves are not those in the wheel{lines}",
-            hint="The lock is made from what the index serves, and an installer reads the wheel: do not use it before you know"
-            " why they differ.",
+            f"{where}: the metadata that the index serves differs from that in the wheel{lines}",
+            hint="The lock is made from the metadata of the index, but an installer reads the wheel: find out why they"
+            " differ before you use it.",
         )
 
 

@@ -165,11 +165,11 @@ class WheelMetadata:
                 self._notes[wheel.filename] = Warned(
                     code="MetadataMissing",
                     subject=wheel.filename,
-                    message="the index promises its metadata but does not have it (PEP 658); it is read from the wheel",
+                    message="the index lists its metadata file but does not have it (PEP 658); the metadata is read from the wheel",
                 )
                 return None
             if response.status != 200:
-                raise IndexInvalid(f"{shown_url(url)}: HTTP {response.status} to a plain request")
+                raise IndexInvalid(f"{shown_url(url)}: unexpected HTTP status {response.status}")
             digest = sha256(response.body).hexdigest()
             if wheel.metadata in {"", digest}:
                 if remote is not None:
@@ -177,7 +177,7 @@ class WheelMetadata:
                 return response.body
             headers["cache-control"] = "no-cache"  # once more, past a proxy with an old copy
         raise HashMismatch(
-            f"{shown_url(url)}: has sha256 {digest}, but {wheel.metadata} was promised (fetched twice)",
+            f"{shown_url(url)}: has sha256 {digest}, but {wheel.metadata} was expected (fetched twice)",
             hint="The index, or a proxy before it, has other bytes than its own page says.",
         )
 
@@ -252,7 +252,7 @@ def _check_release(metadata: Metadata, wheel: Wheel) -> None:
     """Raise NameMismatch or MetadataInvalid where the metadata is another project's or another version's."""
     check_name(metadata, wheel.name, wheel.filename)
     if not is_same_version(metadata.version, str(wheel.version)):
-        raise MetadataInvalid(f"{wheel.filename}: holds the metadata of version {metadata.version[:100]}")
+        raise MetadataInvalid(f"{wheel.filename}: contains the metadata of version {metadata.version[:100]}")
 
 
 def _key(wheel: Wheel) -> str:
@@ -265,7 +265,7 @@ def _origin(url: str) -> str:
 
 def _out_of_body(body: bytes, wheel: Wheel) -> bytes:
     if wheel.sha256 is not None and sha256(body).hexdigest() != wheel.sha256:
-        raise HashMismatch(f"{wheel.filename}: the file does not have the sha256 {wheel.sha256} that was promised")
+        raise HashMismatch(f"{wheel.filename}: the file does not have the expected sha256 {wheel.sha256}")
     return lazy_wheel.metadata_from_wheel(BytesIO(body), wheel.name, str(wheel.version), wheel.filename)
 
 
@@ -282,6 +282,6 @@ def _out_of_local_wheel(path: Path, wheel: Wheel) -> bytes:
 def disagreement(dist: Distribution) -> NotFound:
     """Return the error for a listed file that is missing (404)."""
     return NotFound(
-        f"{shown_url(dist.url)}: not there, though the page of {dist.name} lists it: index and files disagree",
+        f"{shown_url(dist.url)}: does not exist, but the page of {dist.name} lists it",
         hint="Try again with --refresh, or later.",
     )

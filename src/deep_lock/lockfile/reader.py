@@ -55,7 +55,7 @@ _CHOICES = {
     "type": ("git",),
 }
 _WHY_REQUIRED = {
-    "packages": ": the file is not whole",
+    "packages": ": the file is incomplete",
     "hashes": ": a file without a sha256 is not locked",
 }
 
@@ -85,7 +85,7 @@ def read_tables(text: str, source: str) -> dict[str, object]:
     """Parse the text of a lock; no value is checked. Raises LockInvalid."""
     source = show(source)
     if len(text.encode("utf-8", "surrogatepass")) > MAX_LOCK_BYTES:
-        raise LockInvalid(f"{source}: is larger than {MAX_LOCK_BYTES // 2**20} MiB; no more is read")
+        raise LockInvalid(f"{source}: is larger than {MAX_LOCK_BYTES // 2**20} MiB, which is the limit")
     conflict = _CONFLICT.search(text)
     if conflict is not None:
         line = text.count("\n", 0, conflict.start()) + 1
@@ -123,7 +123,7 @@ def _check_versions(document: dict[str, object], source: str, report: Reporter) 
     own = head.tool.get("deep-lock") if isinstance(head.tool, dict) else None
     if not isinstance(own, dict):
         raise LockInvalid(
-            f"{source}: has no [tool.deep-lock] table: the file is not whole, or another program wrote it",
+            f"{source}: has no [tool.deep-lock] table: the file is incomplete, or another program wrote it",
             hint='"deep-lock deepen FILE" reads the lock of another tool and adds the build dependencies',
         )
     found = _convert(own, _Format, source, "tool.deep-lock")

@@ -51,7 +51,7 @@ def checked_text(lock: Lock, targets: tuple[Target, ...] = (), *, previous: str 
     except DeepLockError as error:
         raise _internal_error(error.message) from None
     if read != ordered(lock):
-        raise _internal_error(f"{NEW_LOCK} is read back as another one")
+        raise _internal_error(f"{NEW_LOCK} differs when it is read back")
     faults = broken_invariants(read, targets)
     if faults:
         raise _internal_error(f"{NEW_LOCK} breaks invariants:\n  " + "\n  ".join(faults))
@@ -100,8 +100,8 @@ def require_same_bytes(old: Lock, new: Lock, accepted: Collection[str] = ()) -> 
                 source = "its index has" if entry.source is None else f"{show(file.url or '')} has"
                 raise HashMismatch(
                     f"{show(file.name)}: sha256 {locked[0]} is locked, but {source} {file.sha256} now",
-                    hint="published files do not change: do not take it before you know why it did; "
-                    f"deep-lock lock --accept-changed-file {show(file.name)} takes the other bytes",
+                    hint="published files must not change: find out why it changed before you use it; "
+                    f"deep-lock lock --accept-changed-file {show(file.name)} locks the changed file",
                 )
 
 

@@ -429,7 +429,7 @@ def _artifact(index: LockIndex, key: Key, target: Target) -> Artifact:
     if isinstance(entry.source, LockedDirectory | LockedVcs):
         raise NotLocked(
             f"{called(entry)} is a source tree: the lock has no sha256 of its content",
-            hint="a wheelhouse holds releases and archives; build a tree with pip, in its own folder",
+            hint="a wheelhouse contains wheels of versions and of archives only; build a source tree with pip, in its own folder",
         )
     if entry.version is None:
         raise NotLocked(

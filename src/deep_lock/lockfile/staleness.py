@@ -260,7 +260,7 @@ def _changed_values(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[
     for key in sorted(old.keys() | new.keys()):
         subject = show(key, 400)
         if key not in old:
-            yield f"{subject} is new, with {show(new[key])}"
+            yield f"{subject} is now set to {show(new[key])}"
         elif key not in new:
             yield f"{subject} is no longer set; it was {show(old[key])}"
         elif old[key] != new[key]:

@@ -187,7 +187,7 @@ class FileTable(_Table, frozen=True, kw_only=True, rename="kebab"):
             raise Fault("url", "is missing")
         if self.path is not None and self.url is not None:
             # PEP 751 leaves it to the installer which of the two it uses
-            raise Fault("path", "does not go with 'url': a file has one location")
+            raise Fault("path", "cannot be used with 'url': a file has one location")
 
     @property
     def location(self) -> tuple[str, str]:
@@ -250,7 +250,7 @@ class _SourcedTable(_Table, frozen=True, kw_only=True, rename="kebab"):
         super().__post_init__()
         kinds = [kind for kind in ("archive", "directory", "vcs") if getattr(self, kind) is not None]
         if len(kinds) > 1:
-            raise Fault(kinds[1], f"does not go with {kinds[0]!r}: a package has one source")
+            raise Fault(kinds[1], f"cannot be used with {kinds[0]!r}: a package has one source")
         if self.directory is not None:
             check_values(self.directory, "directory.")
 
@@ -305,7 +305,7 @@ class PackageTable(_SourcedTable, frozen=True, kw_only=True, rename="kebab"):
         if self.version is None and self.archive is None and self.directory is None and self.vcs is None:
             raise Fault("version", "is missing")
         if self.version is not None and (self.directory is not None or self.vcs is not None):
-            raise Fault("version", "does not go with a source tree, whose version may change (PEP 751)")
+            raise Fault("version", "cannot be used with a source tree, whose version may change (PEP 751)")
 
     def _check_files(self) -> None:
         version = self.version or ""
@@ -317,7 +317,7 @@ class PackageTable(_SourcedTable, frozen=True, kw_only=True, rename="kebab"):
         files = self.wheels if self.sdist is None else (self.sdist, *self.wheels)
         if self.archive is not None or self.directory is not None or self.vcs is not None:
             if files or self.index is not None:
-                raise Fault("" if self.index is None else "index", "does not go with a direct source")
+                raise Fault("" if self.index is None else "index", "cannot be used with a direct source")
         elif not files:
             raise Fault("", "has neither an sdist nor a wheel")
         if self.index is None and any(file.url is not None for file in files):
@@ -371,9 +371,9 @@ def _check_build_source(build: LockedBuild, location: str) -> None:
     if build.source is None and (build.sdist is None or build.version is None):
         raise Fault(f"{location}{'sdist' if build.sdist is None else 'version'}", "is missing")
     if build.source is not None and build.sdist is not None:
-        raise Fault(f"{location}sdist", "does not go with 'source': the project is built from its tree")
+        raise Fault(f"{location}sdist", "cannot be used with 'source': the project is built from its tree")
     if build.source is not None and build.cargo_lock is not None:
-        raise Fault(f"{location}cargo-lock", "does not go with 'source': only the bytes of an sdist are locked")
+        raise Fault(f"{location}cargo-lock", "cannot be used with 'source': only the bytes of an sdist are locked")
     if (build.source is not None) != project:
         raise Fault(f"{location}needed", "must be 'project' if there is a 'source', and only then")
 

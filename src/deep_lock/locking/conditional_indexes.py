@@ -84,7 +84,7 @@ def _contradiction(faults: Sequence[_Fault], declared: Sequence[Conflict], membe
     if found:
         lines = declaration(sorted({*found, *declared}), members)
         hint = f"if no installation needs both, declare that they exclude each other:\n{lines}"
-    return ConfigError(f"{first.name} is to come from different indexes on {first.target.label}: {listed}", hint=hint)
+    return ConfigError(f"{first.name} must come from different indexes on {first.target.label}: {listed}", hint=hint)
 
 
 def _excluding(indexes: Mapping[Scope, str]) -> list[Conflict]:

@@ -276,7 +276,7 @@ class DirectSources:
         folder = posixpath.normpath(posixpath.join(reference.subdirectory, own.place, own.subdirectory))
         if posixpath.isabs(folder) or folder.startswith("..") or own.is_archive or own.kind == "git":
             raise RequirementInvalid(
-                f"it requires {requirement.name} from {own.place}, which is no folder inside it",
+                f"it requires {requirement.name} from {own.place}, which is not a folder inside it",
                 hint=_ASSIGN_HINT.format(name=requirement.name),
             )
         return replace(requirement, url=str(replace(reference, subdirectory="" if folder == "." else folder)))
@@ -347,7 +347,7 @@ class DirectSources:
 
 def _refuse_empty(names: frozenset[str], where: str) -> None:
     if not names & {"pyproject.toml", "setup.py", "setup.cfg"}:
-        raise RequirementsInvalid(f"{where}: holds no Python project: no pyproject.toml")
+        raise RequirementsInvalid(f"{where}: contains no Python project: it has no pyproject.toml")
 
 
 def _member(name: NormalizedName, folders: frozenset[str], inside: str) -> Reference:

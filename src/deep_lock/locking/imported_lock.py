@@ -321,7 +321,7 @@ def _two_versions(
         f"{pin.version or pin.url} for {', '.join(scope.name or 'the project' for scope in sorted(scopes))}"
         for pin, scopes in (one, other)
     )
-    message = f"{lock.source} holds {one[0].name} twice for {target.label}: {versions}"
+    message = f"{lock.source} contains {one[0].name} twice for {target.label}: {versions}"
     if one[1] & other[1]:
         origins = f"{one[0].origin} and {other[0].origin}"
         hint = f"the markers of both hold on this target: correct one of them ({origins}), or lock again with the tool"
@@ -371,7 +371,7 @@ class ImportedHashes:
             there = [f"{show(file.filename)} has sha256 {file.sha256 or '(not stated)'}" for file in files]
             raise HashMismatch(
                 f"{self._source} pins {name} {version}, and no file of it on the index has a hash from that lock:"
-                f" it gives {wanted}, and {listed(there, MAX_SHOWN_HASHES)}",
+                f" that lock has {wanted}; the index has {listed(there, MAX_SHOWN_HASHES)}",
                 hint=_HASH_HINT,
             )
         return kept
@@ -394,7 +394,7 @@ class ImportedHashes:
             else:
                 change, fits = f"no hash for {show(file.name)}", file.sha256 in unnamed
             if not fits:
-                yield f"{self._source} now gives {change}"
+                yield f"{self._source} now has {change}"
 
     def _files(self, lock: Lock) -> Iterator[tuple[LockedFile, Mapping[str, str | None], frozenset[str]]]:
         """Yield the files of pinned releases that have hashes, with these hashes."""
@@ -427,5 +427,5 @@ class ImportedHashes:
             return
         stated = expected or listed(sorted(unnamed), MAX_SHOWN_HASHES)
         raise HashMismatch(
-            f"{show(name)} has sha256 {sha256} on the index, and {self._source} gives sha256 {stated}", hint=_HASH_HINT
+            f"{show(name)} has sha256 {sha256} on the index, but sha256 {stated} in {self._source}", hint=_HASH_HINT
         )

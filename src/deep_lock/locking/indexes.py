@@ -292,7 +292,7 @@ def other_indexes(
     for entry in lock.packages:
         only = network.indexes.only_source(NormalizedName(entry.name))
         if only is not None and entry.index is not None and entry.index != urls[only]:
-            yield f"{show(entry.name)} is to come from the index {only}, and the lock has it from {show(entry.index)}"
+            yield f"{show(entry.name)} must come from the index {only}, and the lock has it from {show(entry.index)}"
     if network.conditional:
         yield from dict.fromkeys(_other_conditional_indexes(lock, network, targets, scopes, conflicts))
 
@@ -325,7 +325,7 @@ def _other_conditional_indexes(
                     else ""
                 )
                 yield (
-                    f"{show(entry.name)} is to come from {where} on {target.label}{own}, and the lock has it from"
+                    f"{show(entry.name)} must come from {where} on {target.label}{own}, and the lock has it from"
                     f" {show(entry.index)}"
                 )
 

@@ -156,7 +156,7 @@ def _warn_of_downgrades(old: Lock, new: Lock, upgrade: Upgrade, reporter: Report
     for own in updates.updates(old, new):
         if own.kind == "downgraded" and own.named and own.name not in wanted:
             where = " in its build" if own.in_builds else ""
-            message = f"the project requires it{where}, and it goes back from {own.was} to {own.now}"
+            message = f"the project requires it{where}, and it is downgraded from {own.was} to {own.now}"
             reporter(Warned(code="downgraded", subject=own.name, message=message))
 
 
@@ -292,7 +292,7 @@ def _edited(file: Replacement, outcome: Outcome) -> Iterator[None]:
                 file.undo()
         except OSError as error:
             raise UsageError(
-                f"{file.path}: has the edit, but the lock could not be written ({failed}), and the edit could not be undone: {error.strerror or error}",
+                f"{file.path}: was edited, but the lock could not be written ({failed}), and the edit could not be undone: {error.strerror or error}",
                 hint="run deep-lock lock",
             ) from failed
         raise

@@ -117,6 +117,6 @@ def require_digest(raw: bytes, name: str, sha256: str | None) -> None:
     digest = hashlib.sha256(raw).hexdigest()
     if sha256 is not None and digest != sha256:
         raise HashMismatch(
-            f"policy.extends: {show(name)} has sha256 {digest}, and not {sha256}",
+            f"policy.extends: {show(name)} has sha256 {digest}, instead of {sha256}",
             hint="review the file, and write its sha256 into the policy",
         )

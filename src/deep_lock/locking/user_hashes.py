@@ -22,7 +22,7 @@ from deep_lock.sanitize import listed, show
 from deep_lock.targets.target import Target, holds
 
 MAX_SHOWN = 3
-_HINT = "the file is another one than that whose hash was written: find out why, or correct the hash"
+_HINT = "the file differs from the one whose hash was written: find out why, or correct the hash"
 _REQUIRED_HINT = "give each of them --hash=sha256:..., or remove --require-hashes"
 
 
@@ -103,7 +103,7 @@ class UserHashes:
         for entry, lines in self._entries(lock):
             allowed = self._allowed(lines)
             if allowed is not None and any(file.sha256 not in allowed for file in files_of(entry)):
-                yield f"{show(lines[0].place)} gives other hashes for {called(entry)}"
+                yield f"{show(lines[0].place)} has other hashes for {called(entry)}"
 
     def _entries(self, lock: Lock) -> Iterator[tuple[LockedPackage, list[_Line]]]:
         for entry in lock.packages:
@@ -135,7 +135,7 @@ class UserHashes:
             ]
             if source and missing:
                 raise HashMissing(
-                    f"{source}: has --require-hashes, and gives no hash for what is needed {where}:"
+                    f"{source}: has --require-hashes, but no hash for packages that are needed {where}:"
                     f" {listed(missing, MAX_SHOWN)}",
                     hint=_REQUIRED_HINT,
                 )
@@ -150,7 +150,7 @@ def _sha256s(requirement: Requirement, digests: Iterable[str]) -> frozenset[str]
     found = frozenset(digest.removeprefix("sha256:") for digest in digests if digest.startswith("sha256:"))
     if not found:
         raise HashMissing(
-            f"{requirement.origin}: gives no sha256 for {requirement.name}, and only sha256 is compared",
+            f"{requirement.origin}: has no sha256 for {requirement.name}, and only sha256 is compared",
             hint="add --hash=sha256:... of the same file (pip hash)",
         )
     return found
@@ -186,4 +186,4 @@ def _mismatch(lines: Sequence[_Line], files: Mapping[str, str]) -> HashMismatch:
         )
     wanted = listed(sorted({sha256 for line in lines for sha256 in line.sha256s}), MAX_SHOWN)
     found = listed([f"{show(name)} has sha256 {sha256 or '(not stated)'}" for name, sha256 in files.items()], MAX_SHOWN)
-    return HashMismatch(f"{places}: gives sha256 {wanted} for {lines[0].requirement}, and {found}", hint=_HINT)
+    return HashMismatch(f"{places}: has sha256 {wanted} for {lines[0].requirement}, and {found}", hint=_HINT)

@@ -41,7 +41,7 @@ _MAY_BE_ADDRESS = re.compile(r"[0-9a-fx.:]+|metadata.*|instance-data.*").fullmat
 _NOTES = {
     "build-requires-url": "its build requirements name a URL: the content can change, and no hash protects it",
     "odd-member-name": "a file in its sdist has a name that cannot be shown as it is",
-    "case-clash": "its sdist holds file names that differ from those of its build configuration in case only",
+    "case-clash": "its sdist contains file names that differ from those of its build configuration in case only",
 }
 """Notes on an sdist that a reviewer should know. Other notes are for statistics."""
 
@@ -53,9 +53,9 @@ def warn_of_open_markers(closure: Closure, reporter: Reporter) -> None:
         if own.locked:
             locked = "locked with this condition"
         else:
-            locked = "not locked on both sides of it, since one version of each package does not fit both: environments"
-            locked += " of the lock have the part of the target in which its newest Python is"
-        message = f"requires {own.requirement}, which the target leaves open; it is {locked}"
+            locked = "not locked for both parts, because no single version of each package fits both: the environments"
+            locked += " of the lock are the part of the target with its newest Python"
+        message = f"requires {own.requirement}, which is true on a part of the target only; it is {locked}"
         found.setdefault((own.subject, message), []).append(own.target.label)
     for (subject, message), labels in sorted(found.items()):
         reporter(Warned(code="open-marker", subject=subject, message=f"{message} ({_listed(labels)})"))
@@ -67,7 +67,7 @@ def warn_of_pythons(limits: Sequence[tuple[str, str, Target, TargetPart]], repor
     for release, python, target, _ in limits:
         found.setdefault((release, python), []).append(target.label)
     for (release, python), labels in sorted(found.items()):
-        message = f"requires Python {show(python)}: environments of the lock have that part of the target only"
+        message = f"requires Python {show(python)}: the environments of the lock are that part of the target only"
         reporter(Warned(code="open-python", subject=release, message=f"{message} ({_listed(labels)})"))
 
 
@@ -180,7 +180,7 @@ def _require_version(environments: Sequence[_Environment], requirement: Requirem
     if any(requirement.specifier.contains(pin.version, prereleases=True) for *_, pin in uses):
         return
     lines = sorted({f"  {where} uses {_use(resolved, pin)}" for where, resolved, pin in uses})
-    lines = lines or [f"  with it, only versions fit that do not require {name}"]
+    lines = lines or [f"  with it, only versions that do not require {name} fit"]
     raise Unsatisfiable(
         "\n".join([f"-P {requirement}: no environment uses that version", *lines]), hint="name a version that fits"
     )
@@ -415,9 +415,7 @@ def _downloaders(closure: Closure) -> Iterator[_Warning]:
     """No hash of a lock protects what code of a build fetches by itself."""
     found = {(str(built.subject), pin.name) for built, pin in _build_pins(closure) if pin.name in DOWNLOADERS}
     for builder, name in sorted(found):
-        message = (
-            f"its build environment holds {name}, which {DOWNLOADERS[name]}: this lock does not hold what it fetches"
-        )
+        message = f"its build environment contains {name}, which {DOWNLOADERS[name]}: the lock does not contain these downloads"
         yield "downloader", builder, message
 
 
@@ -426,10 +424,10 @@ def _unused(
 ) -> Iterator[_Warning]:
     """A name in the configuration that matches no build is misspelt, or no longer needed."""
     for name in sorted({*settings}.difference(own.subject.name for own in closure.builds)):
-        yield "config-settings-unused", name, "config-settings are set for it, and it is not built"
+        yield "config-settings-unused", name, "config-settings are set for it, but it is not built"
     built = {own.subject.name for own in closure.builds if own.subject.source is not None}
     for name in sorted(set(added) - built):
-        yield "extra-build-unused", name, "extra-build-requires adds to its build, and no sdist of it is built"
+        yield "extra-build-unused", name, "extra-build-requires adds to its build, but no sdist of it is built"
 
 
 def _unused_names(closure: Closure, selection: Selection) -> Iterator[_Warning]:
@@ -442,7 +440,7 @@ def _unused_names(closure: Closure, selection: Selection) -> Iterator[_Warning]:
             yield (
                 "selection-unused",
                 name,
-                f"{option} names it, and the lock does not use it{'; ' if near else ''}{near}",
+                f"{option} names it, but the lock does not use it{'; ' if near else ''}{near}",
             )
 
 

@@ -87,7 +87,7 @@ def inner_folder(text: str) -> str:
     """Return a folder inside a tree in normal form; "" is the tree itself. Raises RequirementInvalid."""
     parts = [part for part in text.split("/") if part not in {"", "."}]
     if text.startswith("/") or "\\" in text or ":" in text or ".." in parts or not text.isprintable():
-        raise RequirementInvalid("its subdirectory does not stay inside the tree")
+        raise RequirementInvalid("its subdirectory is outside of the source tree")
     return "/".join(parts)
 
 
@@ -107,12 +107,12 @@ def parse_reference(url: str) -> Reference:
     try:
         return _parse(url)
     except ValueError:
-        raise RequirementInvalid("it names something that is no URL", hint=_HINT) from None
+        raise RequirementInvalid("it is not a URL", hint=_HINT) from None
 
 
 def _parse(url: str) -> Reference:
     if not url.isprintable() or url.startswith("-"):
-        raise RequirementInvalid("it names something that is no URL", hint=_HINT)
+        raise RequirementInvalid("it is not a URL", hint=_HINT)
     place, _, fragment = url.partition("#")
     root = next((own for own in _ROOTS if place.startswith(own)), None)
     if root is not None:
@@ -175,7 +175,7 @@ def _file_path(rest: str) -> str:
         rest = slash + path
     path = unquote(rest, errors="surrogateescape")
     if not path:
-        raise RequirementInvalid("it names no path", hint=_HINT)
+        raise RequirementInvalid("it has no path", hint=_HINT)
     return _plain_path(path[1:] if re.match(r"/[A-Za-z]:/", path) else path)
 
 
@@ -187,7 +187,7 @@ def _plain_path(path: str) -> str:
 def _web(url: str) -> str:
     parts = urlsplit(url)
     if not parts.hostname or parts.port == 0:
-        raise RequirementInvalid("it names a URL without a host", hint=_HINT)
+        raise RequirementInvalid("its URL has no host", hint=_HINT)
     user = f"{parts.username}@" if parts.scheme == "ssh" and parts.username else ""
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, f"{user}{host}", parts.path, parts.query, ""))

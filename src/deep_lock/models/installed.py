@@ -60,7 +60,7 @@ class Environment(Struct, frozen=True, kw_only=True):
     startup: tuple[str, ...] = ()
     """Files that no RECORD has and that Python runs or reads when it starts."""
     unowned: Mapping[str, int] = {}
-    """Other files that no RECORD has: how many, by their first folder or their name."""
+    """Other files that no RECORD lists: how many, by their first folder or their name."""
     sees_base: bool = False
     """Whether the packages of the base installation can be imported too; they are not compared."""
 

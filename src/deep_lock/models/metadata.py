@@ -101,7 +101,7 @@ def parse_metadata(raw: bytes, where: str) -> Metadata:
     Raises MetadataInvalid (no name, two names, an invalid name or version, an unknown major version) or LimitExceeded.
     """
     if len(raw) > MAX_METADATA_BYTES:
-        raise LimitExceeded(f"{where}: {len(raw)} bytes of metadata; at most {MAX_METADATA_BYTES} are taken")
+        raise LimitExceeded(f"{where}: {len(raw)} bytes of metadata; at most {MAX_METADATA_BYTES} are allowed")
     with reading(where, MetadataInvalid):
         return _parsed(raw, where)
 
@@ -125,7 +125,9 @@ def _parsed(raw: bytes, where: str) -> Metadata:
         raise MetadataInvalid(f"{where}: Metadata-Version {version[:40]!r} is not known")
     for name, values in many.items():
         if len(values) > MAX_REQUIRES_DIST:
-            raise LimitExceeded(f"{where}: {len(values)} {name.title()} fields; at most {MAX_REQUIRES_DIST} are taken")
+            raise LimitExceeded(
+                f"{where}: {len(values)} {name.title()} fields; at most {MAX_REQUIRES_DIST} are allowed"
+            )
     _check_version(single["version"], where)
     license_expression = _license(single.get("license-expression", ""))
     return Metadata(
@@ -143,7 +145,7 @@ def _parsed(raw: bytes, where: str) -> Metadata:
 
 def _name(text: str, where: str) -> NormalizedName:
     if len(text) > MAX_NAME_LENGTH:
-        raise LimitExceeded(f"{where}: a name of {len(text)} characters; at most {MAX_NAME_LENGTH} are taken")
+        raise LimitExceeded(f"{where}: a name of {len(text)} characters; at most {MAX_NAME_LENGTH} are allowed")
     try:
         return canonicalize_name(text, validate=True)
     except InvalidName:
@@ -175,7 +177,7 @@ def _numbers(version: str) -> tuple[int | None, int]:
 def check_name(metadata: Metadata, name: NormalizedName, where: str) -> None:
     """Raise NameMismatch if the metadata is another project's."""
     if metadata.name != name:
-        raise NameMismatch(f"{where}: holds the metadata of {metadata.name!r}, not of {name!r}")
+        raise NameMismatch(f"{where}: contains the metadata of {metadata.name!r}, not of {name!r}")
 
 
 def is_static(metadata: Metadata, field: str = "requires-dist") -> bool:

@@ -86,7 +86,7 @@ def check_redirect(at: httpx.URL, target: httpx.URL) -> httpx.URL:
     except UrlForbidden as error:
         raise UrlForbidden(f"{where}: redirects to {error.message}") from None
     if at.scheme == "https" and url.scheme == "http":
-        raise UrlForbidden(f"{where}: redirects to {shown}, which gives up https")
+        raise UrlForbidden(f"{where}: redirects to {shown}, which does not use https")
     return url
 
 

@@ -304,7 +304,7 @@ class HttpClient:
                 target = check_redirect(url, response.next_request.url)
                 if to_send.method == "POST":
                     raise NetworkError(
-                        f"{shown_url(str(url))}: redirects a query to {shown_url(str(target))}",
+                        f"{shown_url(str(url))}: redirects a POST request to {shown_url(str(target))}",
                         hint="if the other URL is right, name it in the options or in the configuration",
                     )
                 scope = narrowest((scope, *self._scopes(url)))
@@ -346,7 +346,7 @@ class HttpClient:
         refused = sorted(own.value for own in scopes if not may_name(scope, own))
         if not refused:
             return
-        who = f"{shown_url(str(namer))} {verb}" if verb else "its namer is not known"
+        who = f"{shown_url(str(namer))} {verb}" if verb else "the source of the URL is not known"
         raise UrlForbidden(
             f"{shown_url(str(url))}: not requested, since it has a {refused[0]} address and does not belong to the public internet; {who}",
             hint=f"if this host is right: --allow-host {host}",
@@ -390,7 +390,7 @@ class HttpClient:
         with closing(response):
             if "content-length" in response.headers and "transfer-encoding" in response.headers:
                 # Two parsers would find two ends of the body (RFC 9112, 6.3).
-                raise NetworkError(f"{where(response)}: answered with both Content-Length and Transfer-Encoding")
+                raise NetworkError(f"{where(response)}: the response has both Content-Length and Transfer-Encoding")
             yield response
             if self._worker.exchange.has_surplus(length_of(response)):
                 response.extensions["network_stream"].mark_unusable()

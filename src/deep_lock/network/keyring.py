@@ -48,5 +48,5 @@ def _run(command: list[str], environ: Mapping[str, str]) -> list[str]:
         text = ended.stdout.decode("utf-8")
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         raise_machine_fault(error)
-        raise ConfigError(f"{shown_text(command[0])}: gives no password ({type(error).__name__})") from None
+        raise ConfigError(f"{shown_text(command[0])}: returned no password ({type(error).__name__})") from None
     return text.splitlines() if ended.returncode == 0 else []

@@ -72,7 +72,7 @@ def check_head(response: httpx.Response) -> None:
             hint="credentials: DEEP_LOCK_INDEX_<NAME>_USERNAME and _PASSWORD, netrc, or user:password@ in the index URL",
         )
     if status in {204, 206, 304}:
-        raise NetworkError(f"{where(response)}: answered HTTP {status}, which was not requested")
+        raise NetworkError(f"{where(response)}: unexpected HTTP status {status}")
     if status == 407:
         raise NetworkError(
             f"{where(response)}: the proxy requires a login (HTTP 407)", hint="put it into the URL of the proxy"
@@ -91,7 +91,7 @@ def read_whole(response: httpx.Response, limit: int) -> Response:
         _check_length(response, limit)
         coding = response.headers.get("content-encoding", "")
         if response.status_code == 206 and coding.strip().lower() not in {"", "identity"}:
-            raise IndexInvalid(f"{where(response)}: answered with a range of an encoded body")
+            raise IndexInvalid(f"{where(response)}: the response is a range of an encoded body")
         body = collect_body(response.iter_raw(), coding=coding, limit=limit, where=where(response))
     headers = dict(response.headers.items())
     return Response(status=response.status_code, url=str(response.url), headers=headers, body=body)
@@ -141,7 +141,7 @@ def collect_body(chunks: Iterable[bytes], *, coding: str, limit: int, where: str
     if name in {"", "identity"}:
         return b"".join(chunks)
     if name not in {"gzip", "x-gzip"}:
-        raise IndexInvalid(f"{where}: answered with an encoding that was not requested")
+        raise IndexInvalid(f"{where}: the response has an encoding that was not requested")
     inflater = zlib.decompressobj(wbits=_GZIP_WINDOW)
     parts: list[bytes] = []
     size = 0
@@ -151,14 +151,14 @@ def collect_body(chunks: Iterable[bytes], *, coding: str, limit: int, where: str
             try:
                 part = inflater.decompress(pending, min(_STEP, limit - size + 1))
             except zlib.error:
-                raise IndexInvalid(f"{where}: is labelled as gzip, but is not") from None
+                raise IndexInvalid(f"{where}: is labeled as gzip, but is not in gzip format") from None
             size += len(part)
             if size > limit:
                 raise _too_large(limit, where)
             parts.append(part)
             pending = inflater.unconsumed_tail
         if pending or inflater.unused_data:
-            raise IndexInvalid(f"{where}: bytes follow the end of the gzip stream")
+            raise IndexInvalid(f"{where}: the response has data after the end of the gzip stream")
     if not inflater.eof:
         raise TryFailedError("truncated: the gzip stream has no end")
     return b"".join(parts)
@@ -178,7 +178,7 @@ def _check_length(response: httpx.Response, limit: int) -> None:
     if (length_of(response) or 0) <= limit:
         return
     if "range" in response.request.headers and response.status_code == 200:
-        raise NetworkError(f"{where(response)}: a range was requested, and the whole file is being sent")
+        raise NetworkError(f"{where(response)}: a range was requested, but the server sends the whole file")
     raise _too_large(limit, where(response))
 
 

@@ -255,7 +255,7 @@ def _build_all(site: Site, waiting: Sequence[BuiltArtifact], results: Results) -
 def _built_wheel(site: Site, taken: BuiltArtifact) -> Path:
     wheel = site.store.wheel(taken)
     if wheel is None:
-        raise NotLocked(f"the wheel that was built of {taken.called} is gone", hint="run it again")
+        raise NotLocked(f"the wheel that was built from {taken.called} no longer exists", hint="run it again")
     return wheel
 
 
@@ -501,7 +501,7 @@ def _check_dependencies(metadata: Metadata, site: Site, taken: BuiltArtifact) ->
     for requirement in _requirements(metadata, site, taken):
         if requirement.name not in locked:
             raise WheelDiffers(
-                f"{where} requires {show(str(requirement))}, and its lock entry does not", hint=LOCK_AGAIN
+                f"{where} requires {show(str(requirement))}, but its entry in the lock does not", hint=LOCK_AGAIN
             )
     if taken.entry.wheels:
         return  # other targets take a wheel of the index, which may have other requirements

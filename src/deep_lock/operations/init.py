@@ -141,7 +141,7 @@ def _fitting(
         f"{python} on {platform}" for python in fitting for platform in platforms if (python, platform) not in pairs
     ]
     if more:
-        message = f"{', '.join(more)}: locked too, although it is no environment of [tool.uv]"
+        message = f"{', '.join(more)}: locked too, although it is not an environment of [tool.uv]"
         reporter(Warned(code="init-left-out", subject=source, message=message))
     return fitting, platforms
 

@@ -25,7 +25,7 @@ def read_build_system(table: Any, faults: Faults) -> BuildSystem | None:
         return None
     if "requires" not in table:
         faults.add(
-            "[build-system] has no requires (PEP 518 demands it)",
+            "[build-system] has no requires (PEP 518 requires it)",
             hint='Write requires = ["..."], or leave the whole table out.',
         )
         return None

@@ -61,9 +61,9 @@ def read_openvex(data: bytes, source: str) -> tuple[VexStatement, ...]:
         try:
             document = _decode(data)
         except msgspec.MsgspecError as error:
-            raise ConfigError(f"{source}: is no OpenVEX document: {error}") from None
+            raise ConfigError(f"{source}: is not an OpenVEX document: {error}") from None
         if "openvex" not in document.context:
-            raise ConfigError(f"{source}: is no OpenVEX document: its @context does not name OpenVEX")
+            raise ConfigError(f"{source}: is not an OpenVEX document: its @context does not name OpenVEX")
         timed = [(_aware(own.timestamp or document.timestamp), own) for own in document.statements]
         ordered = sorted(timed, key=lambda pair: pair[0])
         return tuple(made for _, own in ordered for made in _statements(own, source))

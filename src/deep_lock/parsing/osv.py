@@ -109,7 +109,7 @@ def read_record(data: bytes, source: str) -> AdvisoryRecord:
         try:
             record = _decode(data)
         except msgspec.MsgspecError as error:
-            raise AdvisoryInvalid(f"{source}: is no record of the OSV schema: {error}") from None
+            raise AdvisoryInvalid(f"{source}: is not a record of the OSV schema: {error}") from None
         if not record.id or not record.id.isprintable():
             raise AdvisoryInvalid(f"{source}: has no ID that can be shown")
         parts = _by_project(record)
@@ -127,7 +127,7 @@ def read_results(data: bytes, source: str, count: int) -> tuple[QueryResult, ...
         try:
             results = _decode_results(data).results
         except msgspec.MsgspecError as error:
-            raise AdvisoryInvalid(f"{source}: is no response of an OSV API: {error}") from None
+            raise AdvisoryInvalid(f"{source}: is not a response of an OSV API: {error}") from None
         if len(results) != count:
             raise AdvisoryInvalid(f"{source}: has {len(results)} results for {count} queries")
         return tuple(

@@ -205,7 +205,7 @@ def _read_marker(table: dict[str, Any]) -> Marker | None:
 
 def _marker(text: str) -> Marker:
     if len(text) > MAX_REQUIREMENT_LENGTH:
-        raise RequirementInvalid(f"a marker of {len(text)} characters; at most {MAX_REQUIREMENT_LENGTH} are read")
+        raise RequirementInvalid(f"a marker of {len(text)} characters; at most {MAX_REQUIREMENT_LENGTH} are allowed")
     try:
         return parse_marker(text)
     except InvalidMarker:

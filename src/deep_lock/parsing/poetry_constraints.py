@@ -55,7 +55,9 @@ def read_constraint(text: str) -> tuple[Conjunction, ...]:
     Raises RequirementInvalid, or LimitExceeded.
     """
     if len(text) > MAX_CONSTRAINT_LENGTH:
-        raise LimitExceeded(f"a version constraint of {len(text)} characters; at most {MAX_CONSTRAINT_LENGTH} are read")
+        raise LimitExceeded(
+            f"a version constraint of {len(text)} characters; at most {MAX_CONSTRAINT_LENGTH} are allowed"
+        )
     return tuple(_read_conjunction(part, text) for part in re.split(r"\|\|?", text))
 
 

@@ -52,9 +52,9 @@ def _check_size(text: str) -> None:
     """Refuse a text with which packaging would fail, now or when the requirement is used."""
     front, _, marker = text.partition(";")
     if len(front) > MAX_REQUIREMENT_LENGTH:
-        raise LimitExceeded(f"a requirement of {len(front)} characters; at most {MAX_REQUIREMENT_LENGTH} are taken")
+        raise LimitExceeded(f"a requirement of {len(front)} characters; at most {MAX_REQUIREMENT_LENGTH} are allowed")
     if len(marker) > MAX_MARKER_LENGTH:
-        raise LimitExceeded(f"a marker of {len(marker)} characters; at most {MAX_MARKER_LENGTH} are taken")
+        raise LimitExceeded(f"a marker of {len(marker)} characters; at most {MAX_MARKER_LENGTH} are allowed")
     if has_huge_number(text):
         raise RequirementInvalid(f"{text[:200]!r} is not a valid requirement: a number of 1000 digits or more")
     if text.count("(") > MAX_MARKER_DEPTH and _depth(text) > MAX_MARKER_DEPTH:
@@ -71,7 +71,7 @@ def _parse(text: str) -> Requirement:
         reason = str(error).split("\n", 1)[0]
         raise RequirementInvalid(f"{text[:200]!r} is not a valid requirement: {reason[:200]}") from None
     if len(parsed.name) > MAX_NAME_LENGTH:
-        raise LimitExceeded(f"a project name of {len(parsed.name)} characters; at most {MAX_NAME_LENGTH} are taken")
+        raise LimitExceeded(f"a project name of {len(parsed.name)} characters; at most {MAX_NAME_LENGTH} are allowed")
     return Requirement(
         name=canonicalize_name(parsed.name),
         extras=frozenset(map(canonicalize_name, parsed.extras)),
@@ -200,7 +200,7 @@ def read_name(text: str, what: str) -> NormalizedName:
 def check_count(count: int, what: str) -> None:
     """Raise LimitExceeded where one list has more requirements than deep-lock reads."""
     if count > MAX_REQUIREMENTS:
-        raise LimitExceeded(f"{what}: {count} requirements; at most {MAX_REQUIREMENTS} are read")
+        raise LimitExceeded(f"{what}: {count} requirements; at most {MAX_REQUIREMENTS} are allowed")
 
 
 def is_list_of_strings(value: Any) -> bool:

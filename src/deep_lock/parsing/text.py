@@ -51,7 +51,7 @@ def readable(text: str, source: str, error: ErrorOf, limit: int | None = None) -
     Raises ``error`` on NUL (UTF-16 read as something else) and lone surrogates, LimitExceeded above ``limit`` characters.
     """
     if limit is not None and len(text) > limit:
-        raise LimitExceeded(f"{source}: {len(text)} characters; at most {limit} are read")
+        raise LimitExceeded(f"{source}: {len(text)} characters; at most {limit} are allowed")
     text = text.removeprefix("\ufeff")
     if (not text.isascii() or "\0" in text) and (found := _UNREADABLE.search(text)):
         line = text.count("\n", 0, found.start()) + 1

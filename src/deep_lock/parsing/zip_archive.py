@@ -114,7 +114,7 @@ def find_directory(tail: bytes, total: int, where: str) -> Directory:
     if directory.start + directory.size != end:
         raise ArchiveAmbiguous(f"{where}: its central directory does not end where its end record begins")
     if directory.count > MAX_MEMBERS or directory.size > MAX_DIRECTORY_BYTES:
-        raise ArchiveTooBig(f"{where}: {directory.count} members; at most {MAX_MEMBERS} are read")
+        raise ArchiveTooBig(f"{where}: {directory.count} members; at most {MAX_MEMBERS} are allowed")
     _refuse_second_end(tail[max(0, directory.start - offset) :], where)
     return directory
 
@@ -128,7 +128,7 @@ def _find_end(tail: bytes, where: str) -> int:
             if at + _END_SIZE + comment == len(tail):
                 return at
         at = tail.rfind(_END_SIGNATURE, 0, at)
-    raise ArchiveBroken(f"{where}: no end record: cut short, or not a ZIP archive")
+    raise ArchiveBroken(f"{where}: no end record: the file is truncated, or is not a ZIP archive")
 
 
 def _refuse_second_end(rest: bytes, where: str) -> None:

@@ -131,7 +131,7 @@ def _read_item(item: Any, place: str, lines: Lines, source: str) -> Requirement 
                 f'{source}: {place} has a table with {keys or "no key"}; only include-group = "NAME" is known'
             )
         case _:
-            raise ProjectInvalid(f"{source}: {place} must hold strings and includes, not {described(item)}")
+            raise ProjectInvalid(f"{source}: {place} must contain strings and includes, not {described(item)}")
 
 
 def _expand(name: NormalizedName, groups: RawGroups) -> tuple[Requirement, ...]:

@@ -256,7 +256,7 @@ def write_all(documents: Sequence[Document]) -> None:
                 _undo(document)
             except OSError as error:
                 raise UsageError(
-                    f"{document.path}: has the edit, but another file could not be written ({failed}), and the edit could not be undone: {error.strerror or error}",
+                    f"{document.path}: was edited, but another file could not be written ({failed}), and the edit could not be undone: {error.strerror or error}",
                     hint="restore the file, then run the command again",
                 ) from failed
         raise

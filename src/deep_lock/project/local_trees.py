@@ -268,7 +268,7 @@ class LocalTrees:
             for name, source in found.sources or ():
                 if name not in own and _has_conditions(source, of_member=path in by_path):
                     raise ConfigError(
-                        f"{path}: {name} is to come from indexes that depend on conditions",
+                        f"{path}: {name} must come from indexes that depend on conditions",
                         hint=f"assign it in the project: [tool.deep-lock.sources] {name}",
                     )
                 if not isinstance(source, str) or source == DEFAULT or name in own:
@@ -277,7 +277,7 @@ class LocalTrees:
                 if sources.setdefault(name, assigned) != assigned:
                     where = f"{places[name]} has another one" if name in places else "a member has others"
                     raise ConfigError(
-                        f"{path}: {name} is to come from the index {source!r}, and {where}",
+                        f"{path}: {name} must come from the index {source!r}, and {where}",
                         hint=f"assign it in the project: [tool.deep-lock.sources] {name}",
                     )
                 places[name] = path
@@ -502,7 +502,7 @@ def _has_conditions(source: SourceSetting, *, of_member: bool) -> bool:
 def _known_index(name: str, known: Mapping[str, IndexSetting], subject: str) -> IndexSetting:
     if name not in known:
         raise ConfigError(
-            f"{subject} is to come from the index {name!r}, which is not defined",
+            f"{subject} must come from the index {name!r}, which is not defined",
             hint="define it in the project: [[tool.deep-lock.index]]",
         )
     return known[name]

@@ -290,7 +290,7 @@ def _read_dynamic(value: Any, faults: Faults) -> frozenset[str]:
         faults.add(f"project.dynamic must be a list of strings, not {described(value)}")
         return frozenset()
     if "name" in value:
-        faults.add("project.dynamic must not hold 'name': a name is never dynamic (PEP 621)")
+        faults.add("project.dynamic must not contain 'name': a name is never dynamic (PEP 621)")
     return frozenset(value)
 
 

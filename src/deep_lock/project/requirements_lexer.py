@@ -79,7 +79,7 @@ def logical_lines(text: str, source: str) -> Iterator[LogicalLine]:
         )
     physical = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if len(physical) > MAX_LINES:
-        raise LimitExceeded(f"{source}: {len(physical)} lines; at most {MAX_LINES} are read")
+        raise LimitExceeded(f"{source}: {len(physical)} lines; at most {MAX_LINES} are allowed")
     parts: list[str] = []
     first, size = 1, 0
     for number, line in enumerate(physical, 1):
@@ -140,6 +140,6 @@ def _options(words: list[str]) -> Iterator[Option]:
                 raise LineInvalid(f"has {key} without a value")
             yield Option(name=_WITH_VALUE[key], value=attached)
         elif word.startswith("-"):
-            raise LineInvalid("has an option that is none of requirement files")
+            raise LineInvalid("has an option that requirements files do not have")
         else:
-            raise LineInvalid("has a word after its options")
+            raise LineInvalid("has text after its options")

@@ -188,7 +188,7 @@ def _read_requirement_line(
         return
     requirement = _read_named(wanted, options, origin, place, reading)
     if requirement.name == "pkg-resources" and str(requirement.specifier) == "==0.0.0":
-        message = "is what pip freeze of Debian and Ubuntu writes, and no package: left out"
+        message = "is written by pip freeze on Debian and Ubuntu, and is not a package: it is left out"
         reading.notes.append(Warned(code="no-package", subject=f"{origin}: {requirement}", message=message))
         return
     (reading.constraints if place.constraint else reading.requirements).append(requirement)
@@ -210,7 +210,7 @@ def _read_unnamed(wanted: str, options: tuple[Option, ...], origin: Origin) -> U
     found = _LINE.fullmatch(text.strip())
     digests = tuple(_read_hash(option.value, origin) for option in options if option.name == "hash")
     if found is None or len(options) > len(digests) or len(wanted) > MAX_REQUIREMENT_LENGTH:
-        raise LineInvalid("has a URL or a path with something unknown behind it", hint="Write NAME @ URL.")
+        raise LineInvalid("has a URL or a path that is followed by unknown text", hint="Write NAME @ URL.")
     place, extras, fragment = found[1], found[2] or "", found[3] or ""
     try:
         return UnnamedLine(
@@ -229,9 +229,7 @@ def _read_editable(value: str, origin: Origin) -> UnnamedLine:
     """Read the value of ``-e``. Raises LineInvalid."""
     line = _read_unnamed(value, (), origin)
     if line.reference.kind != "path" or line.reference.is_archive:
-        raise LineInvalid(
-            "is editable and not a folder", hint="Only a folder of this machine is installed as editable."
-        )
+        raise LineInvalid("is marked as editable, but is not a folder", hint="Only a local folder can be editable.")
     return replace(line, reference=replace(line.reference, editable=True))
 
 
@@ -268,7 +266,7 @@ def _with_digest(reference: Reference, digests: Sequence[str], origin: Origin) -
         return reference
     found = [digest.removeprefix("sha256:") for digest in digests if digest.startswith("sha256:")]
     if not reference.is_archive:
-        raise LineInvalid("has a hash of what is no file", hint="Only archives have a hash.")
+        raise LineInvalid("has a hash, but is not a file", hint="Only archives have a hash.")
     if len(found) != 1:
         raise LineInvalid("has a URL, and not one sha256", hint="A URL names one file: give its sha256.")
     if reference.sha256 not in {None, found[0]}:
@@ -340,7 +338,7 @@ def _read_hash(value: str, origin: Origin) -> str:
     algorithm, _, digest = value.lower().partition(":")
     if algorithm not in _DIGEST_LENGTHS:
         raise HashWeak(
-            f"{origin}: a hash of an unknown or weak kind; sha256 and stronger are read",
+            f"{origin}: a hash of an unknown or weak algorithm; sha256 or a stronger one is required",
             hint="Use a sha256 of the index, or compute it from the file (pip hash).",
         )
     if len(digest) != _DIGEST_LENGTHS[algorithm] or not re.fullmatch(r"[0-9a-f]+", digest):
@@ -354,7 +352,7 @@ def _include(relative: str, place: _Place, origin: Origin | None, *, constraint:
     chain = (*place.chain, place.source)
     if name in chain:
         circle = " -> ".join([*chain[chain.index(name) :], name])
-        raise RequirementsInvalid(f"{where}: files include each other in a circle: {circle}")
+        raise RequirementsInvalid(f"{where}: files include each other: {circle}")
     if len(chain) > MAX_DEPTH:
         raise LimitExceeded(f"{where}: files include each other more than {MAX_DEPTH} deep")
     text = _opened(relative, place.source, where, reading.opener)

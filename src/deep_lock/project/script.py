@@ -35,7 +35,7 @@ def _read_script(text: str, source: str) -> Project:
     table, lines = read_toml(content, source, ProjectInvalid)
     faults = Faults(source, ProjectInvalid)
     for key in sorted(set(table) - _KEYS):
-        faults.add(f"{shown(key)} is no key of a script block (PEP 723); known are {', '.join(sorted(_KEYS))}")
+        faults.add(f"{shown(key)} is not a key of a script block (PEP 723); known are {', '.join(sorted(_KEYS))}")
     tools = read_table(table.get("tool", {}), "tool", faults)
     read_table(tools.get("deep-lock", {}), "tool.deep-lock", faults)
     dependencies = read_requirement_list(table.get("dependencies", []), "dependencies", lines, faults, direct=True)

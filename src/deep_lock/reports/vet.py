@@ -106,7 +106,9 @@ def claim(check: VetCheck) -> str:
     found = f"compared the sha256 of {files} of {check.lock.name} with {FOLDER}: {', '.join(words)}"
     if not check.not_compared:
         return found
-    return f"{found}\nnot compared, since they are no files: {listed(list(map(show, check.not_compared)), MAX_FILES)}"
+    return (
+        f"{found}\nnot compared, because they are not files: {listed(list(map(show, check.not_compared)), MAX_FILES)}"
+    )
 
 
 def certify_command(

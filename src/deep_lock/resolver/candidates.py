@@ -76,7 +76,7 @@ def _too_new(file: Distribution, selection: Selection) -> str:
     if limit is None:
         return ""
     if file.upload_time is None:  # fail closed: an index without times must not defeat exclude-newer
-        return "the index gives no upload time, and exclude-newer is set"
+        return "the index states no upload time, and exclude-newer is set"
     if file.upload_time >= limit:
         return f"uploaded {file.upload_time:%Y-%m-%dT%H:%M:%SZ}, after exclude-newer"
     return ""

@@ -102,7 +102,9 @@ def _candidate(pin: FixedPins, releases: Releases) -> Candidate | None:
 
 
 def _head(pin: FixedPins, problem: Problem) -> str:
-    return f"{pin.requirement.origin or 'a lock'} pins {pin.requirement}, which {problem.target.label} cannot take"
+    return (
+        f"{pin.requirement.origin or 'a lock'} pins {pin.requirement}, which cannot be used on {problem.target.label}"
+    )
 
 
 def _explanation(pin: FixedPins, candidate: Candidate | None, releases: Releases) -> str:

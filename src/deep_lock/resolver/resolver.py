@@ -64,9 +64,7 @@ def _resolve(problem: Problem, catalog: Catalog, choices: Choices | None, max_ro
         return explain.explain(found.causes, found.provider)
     answer = _walk(problem, catalog, found)
     if answer is None:
-        raise Unsatisfiable(
-            f"the resolver's answer for the {problem.purpose} on {problem.target.label} is not complete"
-        )
+        raise Unsatisfiable(f"the resolver's result for the {problem.purpose} on {problem.target.label} is incomplete")
     return answer
 
 

@@ -181,7 +181,7 @@ class PlainStream:
             return
         while rest:
             if rest.strip(b"\0"):
-                raise ArchiveAmbiguous(f"{self._where}: something else follows the end of the archive in the same file")
+                raise ArchiveAmbiguous(f"{self._where}: the file has data after the end of the archive")
             rest = self._file.read(CHUNK_IN)
         self._ended = True
 

@@ -41,10 +41,10 @@ def split_name(name: str, where: str) -> list[str]:
     if len(name) > MAX_NAME:
         raise LimitExceeded(f"{where}: a member name of {len(name)} characters")
     if name.startswith("/") or "\\" in name or name[1:2] == ":":
-        raise ArchiveUnsafe(f"{where}: the member {shown_name(name)} would leave its folder")
+        raise ArchiveUnsafe(f"{where}: the member {shown_name(name)} would be outside of its folder")
     parts = [part for part in name.split("/") if part not in {"", "."}]
     if ".." in parts:
-        raise ArchiveUnsafe(f"{where}: the member {shown_name(name)} would leave its folder")
+        raise ArchiveUnsafe(f"{where}: the member {shown_name(name)} would be outside of its folder")
     return parts
 
 
@@ -117,11 +117,11 @@ class MemberCheck(Struct):
         """Check a member and return its path. Raises ArchiveError or LimitExceeded."""
         path = self._place(member.name)
         if not path and member.kind != "folder":
-            raise ArchiveBroken(f"{self.where}: has no folder at its top")
+            raise ArchiveBroken(f"{self.where}: has no top-level folder")
         if member.kind == "special":
             raise ArchiveUnsafe(f"{self.where}: the member {shown_name(member.name)} is a device or pipe")
         if not self.is_wheel and deciding_limit(path) is not None and member.kind not in {"file", "folder"}:
-            raise ArchiveUnsafe(f"{self.where}: {path} is no regular file")
+            raise ArchiveUnsafe(f"{self.where}: {path} is not a regular file")
         if path:
             self.kinds.add(path, member.kind)
         if member.kind == "file":
@@ -139,7 +139,7 @@ class MemberCheck(Struct):
         if limit is None:
             return
         if size > limit:
-            raise LimitExceeded(f"{self.where}: {path} has {size} bytes; at most {limit} are read")
+            raise LimitExceeded(f"{self.where}: {path} has {size} bytes; at most {limit} are allowed")
         if path in self.names:
             raise ArchiveAmbiguous(f"{self.where}: {path} occurs twice")
 
@@ -155,12 +155,12 @@ class MemberCheck(Struct):
         if not self.top:
             self.top = parts[0]
         elif parts[0] != self.top:
-            raise ArchiveAmbiguous(f"{self.where}: more than one folder at the top: {self.top!r} and {parts[0]!r}")
+            raise ArchiveAmbiguous(f"{self.where}: more than one top-level folder: {self.top!r} and {parts[0]!r}")
         return "/".join(parts[1:])
 
     def _target(self, member: Member) -> str:
         if not member.target:
-            raise ArchiveBroken(f"{self.where}: the link {shown_name(member.name)} leads nowhere")
+            raise ArchiveBroken(f"{self.where}: the link {shown_name(member.name)} has no target")
         if len(member.target) > MAX_NAME:
             raise LimitExceeded(f"{self.where}: a link's target of {len(member.target)} characters")
         return member.target
@@ -168,10 +168,10 @@ class MemberCheck(Struct):
     def finish(self) -> None:
         """Check the whole archive: where its links lead."""
         if not self.top and not self.is_wheel:
-            raise ArchiveBroken(f"{self.where}: has no folder at its top")
+            raise ArchiveBroken(f"{self.where}: has no top-level folder")
         for path, target in self.links.items():
             if self._leads_out(path, target):
-                raise ArchiveUnsafe(f"{self.where}: the link {shown_name(path)} leads out of its folder")
+                raise ArchiveUnsafe(f"{self.where}: the link {shown_name(path)} has a target outside of its folder")
         for path in self.hardlinks:
             if self.original(path) not in self.names:
                 raise ArchiveBroken(f"{self.where}: the hard link {shown_name(path)} has no regular file in it")

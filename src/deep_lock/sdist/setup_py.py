@@ -36,9 +36,9 @@ _SETUP_ROOTS = {"setuptools", "distutils"}
 _REBINDING = {"exec", "execfile", "globals", "locals", "vars"}
 """Builtins by which names change without an assignment."""
 _TAKES_OVER = {
-    "distclass": "setup() has a distribution class of its own",
+    "distclass": "setup() uses its own distribution class",
     "pbr": "pbr makes the metadata",
-    "script_args": "setup() has a command of its own",
+    "script_args": "setup() uses its own command class",
 }
 
 _Literal = str | int | float | bool | None | list["_Literal"] | dict[str, "_Literal"]
@@ -176,7 +176,7 @@ def _note_import_from(node: ast.ImportFrom, script: _Script) -> None:
     for alias in node.names:
         if alias.name == "*":
             if not known:
-                raise _Unproven("names come in by a star import")
+                raise _Unproven("it has a star import")
             script.bound["setup"] = script.bound.get("setup", 0) + 1
             _note_setup("setup", script, module="")
         elif known and alias.name == "setup":
@@ -321,7 +321,7 @@ def _evaluate(node: ast.expr, script: _Script, depth: int = 0) -> "_Literal":  #
 def _evaluate_name(name: str, script: _Script, depth: int) -> "_Literal":
     node = script.values.get(name)
     if node is None:
-        raise _Unproven(f"comes from {name!r}, which is not bound once by a plain assignment at top level")
+        raise _Unproven(f"comes from {name!r}, which is not assigned exactly once at the top level of the module")
     value = _evaluate(node, script, depth)
     if isinstance(value, list | dict) and not _is_unreachable(name, script, depth):
         raise _Unproven(f"comes from {name!r}, which other code may change")
@@ -356,7 +356,7 @@ def _add(left: "_Literal", right: "_Literal") -> "_Literal":
 
 def _short(text: str) -> str:
     if len(text) > MAX_TEXT:
-        raise _Unproven("is a text put together of too many characters")
+        raise _Unproven("is a string of too many characters")
     return text
 
 

@@ -63,7 +63,7 @@ def _format_of(filename: str) -> str:
     if not found:
         known = ", ".join(_FORMATS)
         raise ArchiveBroken(
-            f"{filename}: not a format of source distributions that is read (its name ends in none of {known})"
+            f"{filename}: not a supported format of source distributions (the name must end with one of {known})"
         )
     return found
 
@@ -78,7 +78,7 @@ def _refuse_polyglot(file: BinaryIO, where: str) -> None:
     tail = file.read()
     at = tail.rfind(_END_RECORD)
     if at >= 0 and len(tail) - at >= 22 and at + 22 + int.from_bytes(tail[at + 20 : at + 22], "little") == len(tail):
-        raise ArchiveAmbiguous(f"{where}: is a zip archive too: two readers could see two contents")
+        raise ArchiveAmbiguous(f"{where}: is a zip archive too: two programs could read different contents")
 
 
 _HELPFUL = re.compile(

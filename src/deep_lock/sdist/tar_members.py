@@ -166,7 +166,7 @@ class TarWalk:
         if found != "file":
             # A reader that skips the bytes of a folder or link sees other members than one that does not.
             if size and found != "hardlink":
-                raise ArchiveAmbiguous(f"{self._where}: {name[:100]!r} is no file but carries {size} bytes")
+                raise ArchiveAmbiguous(f"{self._where}: {name[:100]!r} is not a file, but has {size} bytes of data")
             size = 0
         target = extra.get("linkpath") or _text(header[157:257]) if found in {"link", "hardlink"} else ""
         return Member(

@@ -276,7 +276,7 @@ CASES = [
     ),
     case("assumed", small_lock(replace(built(), metadata="assumed")), "old 1.0", says="only its build backend"),
     case("cargo-lock", with_build(cargo_lock=f"sha256:{'ab' * 32}"), "old 1.0"),
-    case("downloader", with_build(members=("nodeenv", "setuptools")), "old 1.0", says="nodeenv, which fetches Node.js"),
+    case("downloader", with_build(members=("nodeenv", "setuptools")), "old 1.0", says="nodeenv, which downloads Node.js"),
     # at run time it is the project's own concern
     case("downloader", small_lock(direct("nodeenv"))),
     case("too-deep", DEEP),
@@ -309,9 +309,9 @@ CASES = [
     case("too-new", small_lock(aged(direct("app"), 3)), min_age=timedelta(days=4), ageless=frozenset({"app"})),
     # one file without a time is enough, and a policy that asks for an age does not look away
     case("no-upload-time", small_lock(aged(direct("app"), None))),
-    case("no-upload-time", small_lock(aged(direct("app"), None)), "app 1.0", says="unknown: its index states none", severity="error", min_age=timedelta(days=4)),
-    case("no-upload-time", small_lock(in_folder(aged(direct("app"), None), "links")), "app 1.0", says="unknown: a file in a folder has none", severity="error", min_age=timedelta(days=4)),
-    case("no-upload-time", DIRECT, "lib 1.0", says="its source is unknown: it is from no index", severity="error", min_age=timedelta(days=4)),
+    case("no-upload-time", small_lock(aged(direct("app"), None)), "app 1.0", says="unknown: its index states no upload time", severity="error", min_age=timedelta(days=4)),
+    case("no-upload-time", small_lock(in_folder(aged(direct("app"), None), "links")), "app 1.0", says="unknown: a file in a folder has no upload time", severity="error", min_age=timedelta(days=4)),
+    case("no-upload-time", DIRECT, "lib 1.0", says="its source is unknown: it is not from an index", severity="error", min_age=timedelta(days=4)),
     case("no-upload-time", DIRECT, min_age=timedelta(days=4), ageless=frozenset({"lib"})),
     case("no-upload-time", small_lock(replace(DIRECT.packages[1], source=LockedDirectory(path="lib"))), min_age=timedelta(days=4)),
     case("late-file", small_lock(late(15)), "app 1.0", says="app-1.0.tar.gz was uploaded 15 days after app-1.0-py3"),
@@ -557,7 +557,7 @@ def test_a_finding_is_told_and_no_failure(folder: Folder) -> None:
     code, out, err = folder.run()
     read = "the contents of 0 of 1 wheels were read; --deep fetches the others\n"
     assert (code, err) == (0, read + "deep.lock passes the policy: 1 finding\n")
-    assert out.startswith("finding hash-computed:app==1.0: app 1.0: its index gives no sha256")
+    assert out.startswith("finding hash-computed:app==1.0: app 1.0: its index states no sha256")
     assert out.count("\n") == 1
 
 
@@ -670,7 +670,9 @@ def test_sarif_points_at_the_entry_and_has_each_rule_once(folder: Folder) -> Non
     lines = folder.lock.read_text(encoding="utf-8").splitlines()
     assert lines[place["region"]["startLine"] - 1] == 'name = "app"'
     assert place["artifactLocation"]["uri"] == folder.lock.as_posix()
-    assert ran["results"][2]["message"]["text"].startswith("hash-computed:app==1.0: app 1.0: its index gives no sha256")
+    assert ran["results"][2]["message"]["text"].startswith(
+        "hash-computed:app==1.0: app 1.0: its index states no sha256"
+    )
 
 
 def test_a_lock_cannot_write_workflow_commands(folder: Folder) -> None:

@@ -293,7 +293,7 @@ def test_a_lock_that_was_changed_in_the_state_folder_is_refused(fleet: Fleet) ->
     path.write_text(path.read_text(encoding="utf-8") + "#\n", encoding="utf-8")
     (made,) = fleet.deliver(mode="branch")
     assert (made.status, fleet.branches()) == ("failed", ["main"])
-    assert "has not the digest of its name" in made.reason
+    assert "has another digest than its name states" in made.reason
 
 
 def test_a_lock_that_is_a_link_is_not_replaced(fleet: Fleet) -> None:

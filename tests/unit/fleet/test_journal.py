@@ -76,7 +76,7 @@ def test_lists_of_pages_are_read_by_their_digest_and_removed_with_their_results(
 
 @pytest.mark.skipif(os.name != "posix", reason="needs flock")
 def test_one_run_at_a_time_has_the_folder(tmp_path: Path) -> None:
-    with Journal(tmp_path), pytest.raises(UsageError, match="another run of the fleet has this folder"):
+    with Journal(tmp_path), pytest.raises(UsageError, match="another run of the fleet uses this folder"):
         Journal(tmp_path)
     with Journal(tmp_path):
         pass

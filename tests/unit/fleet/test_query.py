@@ -247,7 +247,7 @@ def test_what_cannot_be_read_is_reported(ask: Ask, tmp_path: Path) -> None:
     assert sorted(reasons) == ["b", "c", "d", "e", "f"]
     assert "lock-version" in reasons["b"]
     assert (reasons["c"], reasons["e"]) == ("its file is missing", "no pyproject.toml:\n  x")
-    assert "another sha256" in reasons["d"]
+    assert "differs from that in the journal" in reasons["d"]
     assert "5 projects are not in the answer: b (" in err
     assert "e (no pyproject.toml)" in err
 

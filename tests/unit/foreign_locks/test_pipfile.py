@@ -60,7 +60,7 @@ def test_what_the_lock_says_of_itself() -> None:
         ('{"a": 1, "a": 2}', "a key is in one table twice"),
         ('{"_meta": {"pipfile-spec": 7}}', "_meta.pipfile-spec is 7; known is 6"),
         ("{" + META + ', "default": []}', "default must be a table, not an array"),
-        ("{" + META + ', "default": {"a": {"version": ">=1"}}}', "default.a.version is no version"),
+        ("{" + META + ', "default": {"a": {"version": ">=1"}}}', "default.a.version is not a pinned version"),
         ("{" + META + ', "default": {"a": {"version": "==1", "hashes": [1]}}}', "default.a.hashes[0] must be a string"),
         ("{" + META + ', "default": {"a": {"hg": "https://x.example/a"}}}', "default.a.hg cannot be used"),
     ],

@@ -106,7 +106,7 @@ def package(rest: str = "files = []", metadata: str = METADATA) -> str:
         ("files = []", METADATA.replace("2.1", "2.2"), "lock version '2.2'; known are 1.0, 1.1, 2.0, 2.1"),
         ("files = []", METADATA.replace("2.1", "3.0"), "lock version '3.0'"),
         ("files = []", "", "lacks the key 'metadata'"),
-        ("files = []", METADATA.replace("2.1", "2.0"), "does not say what the project requires"),
+        ("files = []", METADATA.replace("2.1", "2.0"), "does not contain the requirements of the project"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(rest: str, metadata: str, said: str) -> None:

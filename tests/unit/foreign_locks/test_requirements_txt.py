@@ -116,7 +116,7 @@ def test_the_project_itself_is_left_out(line: str) -> None:
         ("a==1\nb>=2\n", "requirements.txt:2: 'b>=2' is not pinned"),
         ("a\n", "requirements.txt:1: 'a' is not pinned"),
         ("a==1.*\n", "requirements.txt:1: 'a==1.*' is not pinned"),
-        ("a==1\na==2\n", "requirements.txt:2: a is pinned a second time, otherwise than at requirements.txt:1"),
+        ("a==1\na==2\n", "requirements.txt:2: a is pinned a second time, differently from requirements.txt:1"),
         ("./elsewhere\n", "requirements.txt:1: the line does not name its project"),
         ("git+https://git.example/x\n", "requirements.txt:1: the line does not name its project"),
         ("-r absent.txt\n", "which does not exist"),

@@ -272,7 +272,7 @@ def test_members_that_ask_for_each_other_are_followed_once() -> None:
 
 
 def test_lists_are_bounded() -> None:
-    with pytest.raises(LockInvalid, match=r"^uv\.lock: manifest\.members has 20001 items; at most 20000 are taken$"):
+    with pytest.raises(LockInvalid, match=r"^uv\.lock: manifest\.members has 20001 items; at most 20000 are allowed$"):
         read_uv_lock("version = 1\n[manifest]\nmembers = [" + '"a",' * 20_001 + "]\n", "uv.lock")
 
 

@@ -148,7 +148,7 @@ def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path, mode: int)
     folder = tmp_path / "cache"
     folder.mkdir()
     folder.chmod(mode)
-    with pytest.raises(CacheInvalid, match="others may write") as caught:
+    with pytest.raises(CacheInvalid, match="other users can write") as caught:
         Cache(folder, print)
     assert "chmod" in caught.value.hint
     folder.chmod(0o755)

@@ -97,7 +97,7 @@ def test_a_file_in_a_folder_has_a_path_and_no_index() -> None:
         ('path = ""', "path: must be a relative path"),
         ('path = ".."', "path: does not end in the file's name"),
         ('path = "wheels/b-1.0-py3-none-any.whl"', "path: does not end in the file's name"),
-        (f'path = "{WHEEL}", url = "https://files.example/{WHEEL}"', "path: does not go with 'url'"),
+        (f'path = "{WHEEL}", url = "https://files.example/{WHEEL}"', "path: cannot be used with 'url'"),
         ("path = 1", "path: must be a string"),
         ("size = 1", "url: is missing"),
     ],

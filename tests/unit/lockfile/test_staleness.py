@@ -98,7 +98,7 @@ CHANGED = [
     (
         _head(inputs=replace(INPUTS, config_settings=(("old", (("k", ""),)), ("tool", (("--opt", ("-a", "-b")), ("mode", ("fast",))))))),
         (
-            "config-settings of 'old': 'k' is new, with \"\"",
+            "config-settings of 'old': 'k' is now set to \"\"",
             "config-settings of 'tool': '--opt' changed from [\"-b\", \"-a\"] to [\"-a\", \"-b\"]",
             "config-settings of 'tool': 'mode' changed from \"fast\" to [\"fast\"]",
         ),
@@ -111,7 +111,7 @@ CHANGED = [
     (_head(requires_python=None), ("requires-python changed from >=3.12,<3.14 to nothing",)),
     (_head(options=(*OLD.options[:2], ("resolution", "lowest"))), ('option resolution changed from "highest" to "lowest"',)),
     (_head(options=OLD.options[1:]), ("option exclude-newer is no longer set; it was 2026-11-20T00:00:00Z",)),
-    (_head(options=(*OLD.options, ("only-binary", ("z",)))), ('option only-binary is new, with ["z"]',)),
+    (_head(options=(*OLD.options, ("only-binary", ("z",)))), ('option only-binary is now set to ["z"]',)),
     (_head(indexes=(("default", "https://other.example/simple/"),)), ("index 'default' changed from https://index.example/simple/ to https://other.example/simple/",)),
     (_head(indexes=(*OLD.indexes, ("own", "https://own.example/simple/"))), ("index 'own' was added",)),
     (_head(targets=(*OLD.targets, locked_target(WINDOWS))), ("target 'cp313-x86_64-windows' was added",)),

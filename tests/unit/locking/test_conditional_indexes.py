@@ -59,7 +59,7 @@ def test_an_extra_has_the_index_of_one_that_it_requires() -> None:
 
 def test_nothing_that_can_be_declared_helps_a_scope_with_two_indexes() -> None:
     scopes = {**ALONE, DEV: (DEV, CPU, CUDA)}
-    with pytest.raises(ConfigError, match="torch is to come from different indexes") as raised:
+    with pytest.raises(ConfigError, match="torch must come from different indexes") as raised:
         decided_indexes({TORCH: [table("a", CPU), table("b", CUDA)]}, (LINUX,), {DEV: scopes[DEV]}, ())
     assert "conflicts" not in raised.value.hint
 

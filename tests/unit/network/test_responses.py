@@ -49,7 +49,7 @@ def test_any_bytes_give_a_body_or_a_typed_error(raw: bytes) -> None:
 def test_nothing_may_follow_the_stream(rest: bytes) -> None:
     packed = gzip.compress(b"body")
     for chunks in ([packed, rest], [packed + rest]):
-        with pytest.raises(IndexInvalid, match="follow the end"):
+        with pytest.raises(IndexInvalid, match="after the end"):
             collect(chunks)
 
 

@@ -67,7 +67,7 @@ def test_few_dots_and_dots_elsewhere_are_read(text: str) -> None:
 
 
 def test_the_size_is_limited() -> None:
-    with pytest.raises(LimitExceeded, match=f"at most {MAX_TOML} are read"):
+    with pytest.raises(LimitExceeded, match=f"at most {MAX_TOML} are allowed"):
         parse_toml("#" * (MAX_TOML + 1), "x.toml", ProjectInvalid)
     assert parse_toml("#" * 11, "x.toml", ProjectInvalid, limit=11) == {}
 

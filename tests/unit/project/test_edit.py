@@ -281,7 +281,7 @@ def test_all_files_are_written_or_none(tmp_path: Path, monkeypatch: pytest.Monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Replacement, "undo", full)
-    with pytest.raises(UsageError, match=r"old\.toml: has the edit.*stale\.toml.*No space left"):
+    with pytest.raises(UsageError, match=r"old\.toml: was edited.*stale\.toml.*No space left"):
         edit.write_all(documents)
     edit.write_all(documents[1:2])
     assert new.read_text(encoding="utf-8") == "b = 1\n"

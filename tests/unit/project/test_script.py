@@ -58,7 +58,7 @@ def test_a_comment_end_inside_belongs_to_the_block() -> None:
         (BLOCK + BLOCK, "x.py:14: a second script block"),
         ("# /// script\n# a = \n# ///\n", "line 2"),
         ("# /// script\n# dependencies = 'a'\n# ///\n", "dependencies must be a list of strings, not a string"),
-        ("# /// script\n# dependencys = []\n# ///\n", "'dependencys' is no key of a script block"),
+        ("# /// script\n# dependencys = []\n# ///\n", "'dependencys' is not a key of a script block"),
         ("# /// script\n# requires-python = 'new'\n# ///\n", "requires-python 'new' is not a valid version specifier"),
         ("# /// script\n# tool = 1\n# ///\n", "tool must be a table"),
         ("# /// script\n# tool.deep-lock = 1\n# ///\n", "tool.deep-lock must be a table"),

@@ -77,7 +77,7 @@ def test_the_file_that_is_taken(release: dict[str, Any], selection: Selection, t
         (
             {"sdist": False},
             Selection(exclude_newer=JUNE),
-            ["the index gives no upload time, and exclude-newer is set"],
+            ["the index states no upload time, and exclude-newer is set"],
         ),
         (
             {"sdist": False, "uploaded": "2024-07-01T12:00:00Z"},

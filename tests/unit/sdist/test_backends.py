@@ -73,11 +73,11 @@ def test_scikit_build_core_asks(settings: str, files: dict[str, str], asked: tup
         ("cmake.args = ['-G', 'Ninja']", "args choose a generator"),
         ("cmake.args = ['-GNinja']", "args choose a generator"),
         ("cmake.define.CMAKE_GENERATOR = 'Ninja'", "chooses a generator"),
-        ("cmake.minimum-version = '3.20'", "out of use"),
-        ("ninja.minimum-version = '1.5'", "out of use"),
+        ("cmake.minimum-version = '3.20'", "is deprecated"),
+        ("ninja.minimum-version = '1.5'", "is deprecated"),
         ("cmake.source-dir = 'native'", "folder of its own"),
-        ("cmake.version = 'new'", "no specifier"),
-        ("ninja.version = 'new'", "no specifier"),
+        ("cmake.version = 'new'", "is not a version specifier"),
+        ("ninja.version = 'new'", "is not a version specifier"),
         ("minimum-version = 'new'", "minimum-version of scikit-build-core cannot be read"),
         ("build.requires = ['x=={version}']", "is computed"),
         ("build.requires = 'x'", "is computed"),
@@ -105,7 +105,7 @@ def test_scikit_build_core_is_not_understood(settings: str, reason: str) -> None
 def test_a_cmake_version_that_is_not_plain_is_not_guessed(text: str) -> None:
     facts = read(SCIKIT, "", {"CMakeLists.txt": text})
     assert facts.declared_hook is None
-    assert "not plain to see" in facts.hook_reason
+    assert "cannot be read from CMakeLists.txt" in facts.hook_reason
 
 
 def test_a_minimum_taken_from_requirements_without_a_bound_is_not_guessed() -> None:

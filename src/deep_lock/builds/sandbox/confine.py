@@ -121,7 +121,7 @@ def restrict_files(ruleset: Settings) -> None:
         except OSError as error:
             if rule["follow"]:
                 continue
-            raise StepFailed(f"{rule['path']}: not a folder to write to: {error.strerror}") from None
+            raise StepFailed(f"{rule['path']}: not a writable folder: {error.strerror}") from None
         folder = stat.S_ISDIR(os.fstat(path).st_mode)
         rights = rule["rights"] if folder else rule["rights"] & ruleset["file_rights"]
         beneath = struct.pack("=Qi", rights, path)
@@ -164,7 +164,7 @@ def confine(settings: Settings, supervisor: int) -> int:
     if settings["linux"]:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != supervisor:
-            raise StepFailed("the supervisor is gone")
+            raise StepFailed("the supervisor process has ended")
     limit_resources(settings["resources"], must=settings["linux"])
     if settings["landlock"] or settings["filters"]:
         prctl(PR_SET_NO_NEW_PRIVS, 1)

@@ -136,7 +136,7 @@ def execute(command: Command, layers: frozenset[LayerName], *, abi: int | None =
 def _execute(command: Command, layers: frozenset[LayerName], own: Path, abi: int) -> Ended:
     for folder in command.writable:  # bubblewrap would bind the target of a link
         if folder.is_symlink() or not folder.is_dir():
-            raise HookRefused(f"a build hook cannot be given {show(str(folder))}: it is not a folder to write to")
+            raise HookRefused(f"{show(str(folder))} cannot be used in a build hook: it is not a writable folder")
     settings, output, errors = own / "settings.json", own / "output", own / "errors"
     settings.write_bytes(msgspec.json.encode(_settings(command, layers, output, abi)))
     supervisor = [str(command.python), "-I", "-S", str(CONFINE), str(settings)]

@@ -133,7 +133,7 @@ def _day(text: str) -> date:
             return date.fromisoformat(text)
     except ValueError:
         pass
-    raise UsageError(f"--until {text!r:.40} is not a day", hint="write it as in 2026-12-31")
+    raise UsageError(f"--until {text!r:.40} is not a date", hint="write it as in 2026-12-31")
 
 
 def _text(result: policy.PolicyResult, form: str, lock: Path) -> Safe:

@@ -129,7 +129,7 @@ def _complete_flit(declared: tuple[str, ...], version: Version, target: Target, 
     del version, target
     core = environment.get(NormalizedName("flit-core"))
     if core is None or not _READ.contains(core, prereleases=True):
-        return unknown(f"flit-core {core or '(none)'} is not one whose code was read")
+        return unknown(f"no rule for flit-core {core or '(none)'}")
     return proven(declared)
 
 

@@ -64,7 +64,7 @@ def _refuse_the_unusual(settings: Mapping[str, Any], source: Source) -> None:
     if "CMAKE_GENERATOR" in nested_table(cmake, "define"):
         raise UnprovenError("[tool.scikit-build.cmake.define] chooses a generator")
     if "minimum-version" in cmake or "minimum-version" in nested_table(settings, "ninja"):
-        raise UnprovenError("minimum-version of cmake or ninja is out of use")
+        raise UnprovenError("minimum-version of cmake or ninja is deprecated, and deep-lock has no rule for it")
 
 
 def _cmake(settings: Mapping[str, Any], source: Source) -> str:
@@ -110,7 +110,7 @@ def _minimum(text: str) -> Version:
         or re.search(r'[("\[]', code[: match.start()])
         or len(re.findall(r"(?i)cmake_minimum_req", code)) > 1
     ):
-        raise UnprovenError("the CMake version in CMakeLists.txt is not plain to see")
+        raise UnprovenError("the CMake version cannot be read from CMakeLists.txt")
     return Version(match[1])
 
 
@@ -125,7 +125,7 @@ def _specifier(text: Any) -> SpecifierSet:
     try:
         return SpecifierSet(text if isinstance(text, str) else str(text))
     except (InvalidSpecifier, ValueError):
-        raise UnprovenError("a version of cmake or ninja is no specifier") from None
+        raise UnprovenError("a version of cmake or ninja is not a version specifier") from None
 
 
 def _build_requires(settings: Mapping[str, Any]) -> tuple[list[str], str]:
