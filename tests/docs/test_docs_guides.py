@@ -670,6 +670,7 @@ DESCRIPTIONS = {
     "fleet-view",
     "wheelhouse",
     "troubleshooting",
+    "failing-builds",
 }
 """Pages that describe a command of deep-lock or files for CI. Other tests compare parts of them with the code."""
 
