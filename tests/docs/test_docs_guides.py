@@ -661,7 +661,16 @@ def test_every_command_of_the_guide_for_monorepos_works(
     assert not (project / "packages" / "web" / "deep.lock").exists()
 
 
-DESCRIPTIONS = {"index", "bots", "integrations", "fleet", "fleet-delivery", "fleet-view", "wheelhouse"}
+DESCRIPTIONS = {
+    "index",
+    "bots",
+    "integrations",
+    "fleet",
+    "fleet-delivery",
+    "fleet-view",
+    "wheelhouse",
+    "troubleshooting",
+}
 """Pages that describe a command of deep-lock or files for CI. Other tests compare parts of them with the code."""
 
 
