@@ -1,4 +1,4 @@
-"""The outputs in docs/guides/failing-builds.md are those of a project whose builds fail, in this process."""
+"""The outputs in docs/guides/failing-builds.md and faq.md are those of the command line, in this process."""
 
 import json
 import re
@@ -11,10 +11,11 @@ from deep_lock.lockfile.reader import from_text
 from tests.support.console_blocks import blocks, check_block
 from tests.support.paths import ROOT
 from tests.support.scenario_server import Release, Releases
-from tests.support.scenarios import MINOR, bench
+from tests.support.scenarios import MINOR, Bench, bench
 from tests.support.wheelhouses import BASE, STRONG, sdist
 
 FAILING = (ROOT / "docs" / "guides" / "failing-builds.md").read_text(encoding="utf-8")
+QUESTIONS = (ROOT / "docs" / "guides" / "faq.md").read_text(encoding="utf-8")
 HOOK = "def get_requires_for_build_wheel(config_settings=None):\n"
 NO_PROGRAM = f"import shutil\n{HOOK}    if not shutil.which('mysql_config'):\n        raise SystemExit('mysql_config was not found')\n"
 
@@ -45,6 +46,13 @@ RELEASES: Releases = {
 }
 
 
+def _set_options(made: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands without options run in the folder of the project, with its index, for this machine."""
+    monkeypatch.chdir(made.folder)
+    for name, value in (("DEFAULT_INDEX", made.server.url), ("PYTHON_VERSION", MINOR), ("PLATFORM", "host")):
+        monkeypatch.setenv(f"DEEP_LOCK_{name}", value)
+
+
 @pytest.mark.skipif(not STRONG, reason="the outputs are those of a machine with a sandbox")
 def test_the_guide_for_builds_that_fail_shows_their_outputs_and_its_remedies_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -61,9 +69,7 @@ def test_the_guide_for_builds_that_fail_shows_their_outputs_and_its_remedies_wor
         return known[command]
 
     with bench(tmp_path, capsys, monkeypatch, RELEASES) as made:
-        monkeypatch.chdir(made.folder)
-        for name, value in (("DEFAULT_INDEX", made.server.url), ("PYTHON_VERSION", MINOR), ("PLATFORM", "host")):
-            monkeypatch.setenv(f"DEEP_LOCK_{name}", value)
+        _set_options(made, monkeypatch)
         made.ask("image-tools", "mysql-driver", "vendor-sdk", "data-files", "late-deps", "other-version", "c-lib")
         for block in blocks(FAILING):
             check_block(block, output)
@@ -81,3 +87,26 @@ def test_the_guide_for_builds_that_fail_shows_their_outputs_and_its_remedies_wor
         ("vendor-sdk", "observed"),
     }
     assert ("mysql-driver", "2.1") in {(entry.name, entry.version) for entry in lock.packages}
+
+
+CHAIN: Releases = {**BASE, "app-lib 1.0": sdist("maker", requires=("shared",)), "maker 3.0": sdist()}
+
+
+@pytest.mark.skipif(not STRONG, reason="the outputs are those of a machine with a sandbox")
+def test_the_page_of_questions_shows_outputs_of_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def output(words: list[str]) -> list[str]:
+        before = len(made.server.log)
+        assert run(words[1:]) == 0
+        assert "static.lock" in words or len(made.server.log) == before, "a lock that fits needs no request"
+        shown = capsys.readouterr()
+        return [*shown.out.splitlines(), *shown.err.splitlines()]
+
+    with bench(tmp_path, capsys, monkeypatch, CHAIN) as made:
+        _set_options(made, monkeypatch)
+        made.ask("app-lib")
+        assert run(["lock"]) == 0
+        capsys.readouterr()
+        for block in blocks(QUESTIONS):
+            check_block(block, output)
