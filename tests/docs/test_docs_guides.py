@@ -671,6 +671,7 @@ DESCRIPTIONS = {
     "wheelhouse",
     "troubleshooting",
     "failing-builds",
+    "install",
     "faq",
 }
 """Pages that describe a command of deep-lock or files for CI. Other tests compare parts of them with the code."""
