@@ -252,6 +252,26 @@ def test_the_guide_for_the_first_ten_minutes_works(environ: Mapping[str, str], t
     assert {"app_lib-1.0", "shared-2.0"} <= set(_installed(tmp_path / "venv"))
 
 
+def test_the_guides_for_machines_without_a_network_work(
+    environ: Mapping[str, str], index: ScenarioServer, tmp_path: Path
+) -> None:
+    project, offline = tmp_path / "project", GUIDES / "offline.md"
+    _prepare(environ, project)
+    fetch, build, lock = _commands(offline.read_text(encoding="utf-8"))
+    _told("offline", fetch, environ, project)
+    requests = len(index.log)
+    _told("offline", build, {**environ, "DEEP_LOCK_CACHE_DIR": str(tmp_path / "other")}, project)
+    assert {"app_lib-1.0", "shared-2.0"} <= set(_installed(tmp_path / "venv"))
+    with_index, without = lock.splitlines()
+    _told("offline", with_index, environ, project)
+    _told(
+        "offline", without, {name: own for name, own in environ.items() if name != "DEEP_LOCK_DEFAULT_INDEX"}, project
+    )
+    assert "indexes" not in (project / "local.lock").read_text(encoding="utf-8")
+    assert len(index.log) == requests, "a request without a network"
+    _run(GUIDES / "wheelhouse.md", environ, project)
+
+
 def test_the_guide_for_changes_of_a_lock_works(environ: Mapping[str, str], tmp_path: Path) -> None:
     project = tmp_path / "project"
     _prepare(environ, project)
@@ -765,11 +785,11 @@ def test_every_command_of_the_guide_for_monorepos_works(
     assert not (project / "packages" / "web" / "deep.lock").exists()
 
 
-DESCRIPTIONS = {"index", "bots", "integrations", "fleet", "fleet-delivery", "fleet-view", "wheelhouse"}
+DESCRIPTIONS = {"index", "bots", "integrations", "fleet", "fleet-delivery", "fleet-view"}
 """Pages that describe a command of deep-lock or files for CI. Other tests compare parts of them with the code."""
 
 
 def test_no_guide_is_left_out() -> None:
     tested = {"monorepos", "pip", "uv", "hermeto", "docker", "github-actions", "gitlab", "vulnerable", "vet", *OTHERS}
-    tested |= {"change", "coming-from", "first-ten-minutes", "private-indexes"}
+    tested |= {"change", "coming-from", "first-ten-minutes", "offline", "private-indexes", "wheelhouse"}
     assert {path.stem for path in GUIDES.glob("*.md")} == tested | DESCRIPTIONS
