@@ -127,7 +127,7 @@ def _commands(page: str) -> list[str]:
         elif language == "dockerfile":
             found += re.findall(r"^RUN (.+)$", body, re.MULTILINE)
         else:
-            assert language in {"toml", "text"}, f"no rule for code blocks of {language}"
+            assert language in {"toml", "text", "console"}, f"no rule for code blocks of {language}"
     return found
 
 
@@ -785,11 +785,58 @@ def test_every_command_of_the_guide_for_monorepos_works(
     assert not (project / "packages" / "web" / "deep.lock").exists()
 
 
-DESCRIPTIONS = {"index", "bots", "integrations", "fleet", "fleet-delivery", "fleet-view"}
+FLEET_PROJECT = f"""\
+[project]
+name = "api"
+version = "1.0"
+requires-python = "=={MINOR}.*"
+dependencies = ["orjson"]
+"""
+FLEET: Releases = {
+    "orjson 3.13.0": {
+        "wheels": [],
+        "sdist": True,
+        "build": ["setuptools", "puccinialin"],
+        "backend": "setuptools.build_meta",
+    },
+    "puccinialin 0.1.14": {},
+    "setuptools 80.9.0": {},
+}
+
+
+def test_the_guides_for_fleets_work(environ: Mapping[str, str], index: ScenarioServer, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    index.hold(FLEET)
+    (project / "pyproject.toml").write_text(FLEET_PROJECT, encoding="utf-8")
+    _prepare(environ, project)
+    shutil.copytree(project, tmp_path / "home" / "checkouts" / "api")
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "repos.toml").write_text('[[repositories]]\nname = "api"\npath = "../project"\n', encoding="utf-8")
+    _run(GUIDES / "fleet.md", environ, work)
+    view = (GUIDES / "fleet-view.md").read_text(encoding="utf-8")
+    ask, has_file = _commands(view)
+    (shown,) = (body for language, body in BLOCK.findall(view) if language == "text")
+    assert _told("fleet-view", ask, environ, work) == shown
+    (wheel,) = release_files("puccinialin 0.1.14", FLEET["puccinialin 0.1.14"])
+    by_file = has_file.replace("292d9104", hashlib.sha256(wheel.content).hexdigest()[:8])
+    assert "puccinialin 0.1.14" in _told("fleet-view", by_file, environ, project)
+
+
+DESCRIPTIONS = {"index", "bots", "integrations", "fleet-delivery"}
 """Pages that describe a command of deep-lock or files for CI. Other tests compare parts of them with the code."""
 
 
 def test_no_guide_is_left_out() -> None:
     tested = {"monorepos", "pip", "uv", "hermeto", "docker", "github-actions", "gitlab", "vulnerable", "vet", *OTHERS}
-    tested |= {"change", "coming-from", "first-ten-minutes", "offline", "private-indexes", "wheelhouse"}
+    tested |= {
+        "change",
+        "coming-from",
+        "first-ten-minutes",
+        "fleet",
+        "fleet-view",
+        "offline",
+        "private-indexes",
+        "wheelhouse",
+    }
     assert {path.stem for path in GUIDES.glob("*.md")} == tested | DESCRIPTIONS
