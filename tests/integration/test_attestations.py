@@ -102,7 +102,7 @@ def test_a_provenance_that_is_promised_and_missing_is_a_warning(own: Bench) -> N
     own.server.provenance[WHEELS[1]] = None
     ran = own.lock(RECORD)
     assert identities(ran)["lib"] == ()
-    assert f"the index promises a provenance of {WHEELS[1]}" in ran.stderr
+    assert f"the index lists a provenance file of {WHEELS[1]}" in ran.stderr
 
 
 def test_texts_are_recorded_and_nothing_else(own: Bench) -> None:

@@ -546,7 +546,7 @@ def test_broken_records_are_counted_and_named(auditing: Auditing) -> None:
     for _ in range(2):  # from the cache too
         code, out, err = auditing.run()
         assert (code, "GHSA-aaaa-bbbb-cccc" in out) == (1, True)
-        assert "3 records cannot be read and are not compared; the first: BROKEN-1.json: is no record" in err
+        assert "3 records cannot be read and are not compared; the first: BROKEN-1.json: is not a record" in err
     assert auditing.document()["sources"][0]["unreadable"] == 3
 
 
@@ -617,7 +617,7 @@ def test_a_service_that_refuses_a_query(auditing: Auditing) -> None:
 def test_a_query_is_sent_to_no_other_address(auditing: Auditing) -> None:
     with OsvServer() as other, OsvServer(redirect=f"{other.url}/v1/querybatch") as server:
         code, _, err = auditing.run("--service", server.url, database=False)
-        assert (code, "redirects a query" in err) == (3, True)
+        assert (code, "redirects a POST request" in err) == (3, True)
         assert other.log == []
 
 

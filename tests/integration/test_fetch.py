@@ -273,7 +273,7 @@ def test_more_bytes_than_locked_are_not_read(full: Depot) -> None:
     full.bench.server.bodies[f"/files/{name}"] = ("application/octet-stream", full.truth(name) + b"x")
     ended = full.fetch()
     assert ended.code == 4
-    assert f"{len(full.truth(name))} were promised" in ended.stderr
+    assert f"{len(full.truth(name))} bytes were expected" in ended.stderr
     assert name not in full.names()
 
 
@@ -295,7 +295,7 @@ def test_a_size_that_is_not_the_files_is_refused(full: Depot, *, cached: bool) -
         full.forget()
     ended = full.fetch()
     assert ended.code == 4
-    assert f"but {size + 1} were promised" in ended.stderr
+    assert f"but {size + 1} bytes were expected" in ended.stderr
     assert full.names() == WHOLE - {name}
 
 

@@ -59,7 +59,7 @@ def test_requirements_that_differ(made: Bench, body: str) -> None:
     made.hold({**STABLE, "thing 1.0": thing(REQUIRES.format(body))})
     ran = made.lock("--observe")
     assert (ran.code, ran.text) == (4, "")
-    assert "two different results of get_requires_for_build_wheel" in ran.stderr
+    assert "two different results for get_requires_for_build_wheel" in ran.stderr
     assert "first" in ran.stderr
     assert "then" in ran.stderr
 
@@ -83,7 +83,7 @@ def test_metadata_that_differ(made: Bench, field: str, named: str) -> None:
     made.hold({**STABLE, "thing 1.0": thing(METADATA.format(field), **{"metadata-version": "2.1"})})
     ran = made.lock("--observe")
     assert (ran.code, ran.text) == (4, "")
-    assert "two different results of prepare_metadata_for_build_wheel" in ran.stderr
+    assert "two different results for prepare_metadata_for_build_wheel" in ran.stderr
     assert named in ran.stderr
 
 

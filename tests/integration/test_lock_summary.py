@@ -60,7 +60,7 @@ def test_a_downgrade_of_what_the_project_names_is_a_warning(made: Bench) -> None
     made.hold({**OLD, "going 2.0": {}, "shared 3.0": {"requires": ["going<2"]}})
     told = made.lock("--refresh", "-P", "shared==3.0")
     assert told.code == 0
-    assert "warning: going: the project requires it, and it goes back from 2.0 to 1.0" in told.stderr
+    assert "warning: going: the project requires it, and it is downgraded from 2.0 to 1.0" in told.stderr
     assert "  ~ shared 2.0 -> 3.0\n  ~ going 2.0 -> 1.0 (downgraded)\n" in told.stderr
     # the user asks for it
     told = made.lock("-P", "shared==2.0", "-P", "going==1.0")
@@ -74,7 +74,7 @@ def test_a_downgrade_with_upgrade_of_everything_is_a_warning_too(made: Bench) ->
     assert made.lock("--refresh").code == 0
     made.hold(OLD)
     told = made.lock("--refresh", "--upgrade")
-    assert "warning: going: the project requires it, and it goes back from 2.0 to 1.0" in told.stderr
+    assert "warning: going: the project requires it, and it is downgraded from 2.0 to 1.0" in told.stderr
 
 
 def test_a_downgrade_on_one_target_is_one_and_an_older_version_for_a_new_target_is_none(made: Bench) -> None:
@@ -91,7 +91,7 @@ def test_a_downgrade_on_one_target_is_one_and_an_older_version_for_a_new_target_
     made.hold({**OLD, "going 2.0": {"wheels": only}})
     told = made.lock("--refresh", "-U")
     assert "~ going 2.0 -> 1.0 and 2.0 (downgraded)" in told.stderr
-    assert "warning: going: the project requires it, and it goes back from 2.0 to 1.0 and 2.0" in told.stderr
+    assert "warning: going: the project requires it, and it is downgraded from 2.0 to 1.0 and 2.0" in told.stderr
 
 
 def test_a_downgrade_of_a_build_requirement_of_the_project_is_a_warning(made: Bench) -> None:
@@ -105,7 +105,7 @@ def test_a_downgrade_of_a_build_requirement_of_the_project_is_a_warning(made: Be
     assert made.lock("--refresh").code == 0
     made.hold(OLD)
     told = made.lock("--refresh", "--upgrade")
-    assert "warning: maker: the project requires it in its build, and it goes back from 4.0 to 3.0" in told.stderr
+    assert "warning: maker: the project requires it in its build, and it is downgraded from 4.0 to 3.0" in told.stderr
     assert "  build tools:\n    ~ maker 4.0 -> 3.0 (downgraded)\n" in told.stderr
 
 

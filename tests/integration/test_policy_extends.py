@@ -112,7 +112,7 @@ def test_a_file_with_another_sha256_is_refused(folder: Folder) -> None:
     folder.write("base.toml", 'hash-computed = "off"\n')
     code, out, err = folder.run()
     assert (code, out) == (4, "")
-    assert f"and not {digest}" in err
+    assert f"instead of {digest}" in err
 
 
 def test_a_url_is_fetched_once_and_its_bytes_are_pinned(folder: Folder, served: Served) -> None:

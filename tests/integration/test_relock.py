@@ -207,7 +207,7 @@ def test_check_says_which_addition_to_a_build_changed(made: Bench, added: list[s
         (["--build-scope", "none"], 'option build-scope changed from "needed" to "none"'),
         (["--python-version", "3.12"], "target 'cp312-x86_64-manylinux_2_28' was added"),
         (["--index", "corp=https://index.example/simple/"], "index 'corp' was added"),
-        (["--exclude-newer", "2024-01-01"], "option exclude-newer is new"),
+        (["--exclude-newer", "2024-01-01"], "option exclude-newer is now set"),
     ],
 )
 def test_check_says_which_rule_changed(made: Bench, flags: list[str], reason: str) -> None:

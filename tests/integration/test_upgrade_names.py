@@ -83,7 +83,7 @@ def test_a_version_that_only_packages_without_the_requirement_admit_is_an_error_
     ended = locked.lock("-P", "certifi==2019.1")
     assert ended.code == 1
     assert "-P certifi==2019.1: no environment uses that version" in ended.stderr
-    assert "with it, only versions fit that do not require certifi" in ended.stderr
+    assert "with it, only versions that do not require certifi fit" in ended.stderr
 
 
 def test_deepen_knows_the_names_too(locked: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

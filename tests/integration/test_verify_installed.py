@@ -118,7 +118,7 @@ def test_an_environment_is_compared_with_the_lock(installed: Installed) -> None:
     assert run(["cache", "clean"]) == 0
     code, found, _ = installed.verify()
     assert code == 0
-    assert "compared with none" in dict(found["installed"])["shared 2.0"]
+    assert "so its RECORD was not compared" in dict(found["installed"])["shared 2.0"]
     assert installed.verify("--from", str(installed.yard.folder))[0] == 4, "the wheel in this folder is compared"
     installed.restore()
 

@@ -69,7 +69,7 @@ BAD: dict[str, tuple[dict[str, str], str, str]] = {
     "standard": ({"json.py": ""}, "wheel-foreign-top-level", "the module json, a name of the standard library"),
     "standard-removed": ({"distutils/__init__.py": ""}, "wheel-foreign-top-level", "distutils, a name of the standard"),
     "standard-prefix": ({f"{DATA}/data/lib/python3.13/os.py": ""}, "wheel-foreign-top-level", "the module os, a name"),
-    "other": ({"surprise.py": ""}, "wheel-other-top-level", "the module surprise, a name unlike"),
+    "other": ({"surprise.py": ""}, "wheel-other-top-level", "the module surprise, whose name differs from"),
     "console": ({INFO: "[console_scripts]\npython = maker:main\n"}, "wheel-command-shadow", "the script python"),
     "console-version": ({INFO: "[console_scripts]\nPython3.13=m:m\n"}, "wheel-command-shadow", "python3.13"),
     "gui": ({INFO: "[x]\ny = z\n\n[gui_scripts]\n  git = maker:main [extra]\n"}, "wheel-command-shadow", "git"),

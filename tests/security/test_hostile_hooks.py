@@ -59,8 +59,8 @@ def hook(body: str, name: str = "get_requires_for_build_wheel(config_settings=No
 
 SHORT = Limits(wall_seconds=0.5)
 MISBEHAVING: dict[str, tuple[str, Limits, type[DeepLockError], str]] = {
-    "spins": ("while True: pass", SHORT, HookTimeout, "did not answer within"),
-    "spins at import": ("pass\nwhile True: pass", SHORT, HookTimeout, "did not answer within"),
+    "spins": ("while True: pass", SHORT, HookTimeout, "did not finish within"),
+    "spins at import": ("pass\nwhile True: pass", SHORT, HookTimeout, "did not finish within"),
     "computes": ("while True: pass", Limits(cpu_seconds=1), HookTimeout, "processor time"),
     "talks": ("while True: print('x' * 65536)", Limits(output=MIB), HookOutputLimit, "of output"),
     "talks and answers": ("print('x' * 65536)\nreturn []", Limits(output=4096), HookOutputLimit, "of output"),
@@ -77,10 +77,10 @@ MISBEHAVING: dict[str, tuple[str, Limits, type[DeepLockError], str]] = {
     "exits as if all were well": ("os._exit(0)", Limits(), HookBadResult, "missing"),
     "kills itself": ("os.kill(os.getpid(), 9)", Limits(), HookFailed, "exit code -9"),
     "recurses": ("return get_requires_for_build_wheel()", Limits(), HookFailed, "RecursionError"),
-    "returns None": ("return None", Limits(), HookBadResult, "no list of texts"),
-    "returns letters": ("return 'setuptools'", Limits(), HookBadResult, "no list of texts"),
-    "returns numbers": ("return [1, 2]", Limits(), HookBadResult, "no list of texts"),
-    "returns a table": ("return {'a': 'b'}", Limits(), HookBadResult, "no list of texts"),
+    "returns None": ("return None", Limits(), HookBadResult, "not a list of strings"),
+    "returns letters": ("return 'setuptools'", Limits(), HookBadResult, "not a list of strings"),
+    "returns numbers": ("return [1, 2]", Limits(), HookBadResult, "not a list of strings"),
+    "returns a table": ("return {'a': 'b'}", Limits(), HookBadResult, "not a list of strings"),
     "returns an object": ("return [object()]", Limits(), HookFailed, "serializable"),
     "returns too many": ("return ['a'] * 501", Limits(), HookBadResult, "at most 500"),
     "returns no requirement": ("return ['a', 'not a requirement']", Limits(), HookBadResult, "not a requirement"),
@@ -182,7 +182,7 @@ return ['answered']"""
     except HookBadResult as error:
         told = error.message
     assert "root:" not in told
-    assert told == "('answered',)" or "no regular file" in told
+    assert told == "('answered',)" or "not a regular file" in told
 
 
 # -- metadata and wheels

@@ -101,8 +101,8 @@ def _locked(
     own: InstalledDistribution, subject: str, entry: LockedPackage, index: LockIndex, expected: Expected
 ) -> Iterator[Finding]:
     """Yield what is known about a distribution of the lock."""
-    same = "1 file is" if own.same == 1 else f"{own.same} files are"
-    known = [] if own.fault else [f"{same} as its RECORD states"]
+    same = "1 file matches" if own.same == 1 else f"{own.same} files match"
+    known = [] if own.fault else [f"{same} its RECORD"]
     startup = [path for path in own.rows if runs_at_start(path)]
     known += [f"Python reads or runs {_names(startup)} when it starts"] if startup else []
     if own.origin_fault:

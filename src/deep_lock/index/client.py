@@ -322,7 +322,7 @@ class IndexClient:
             Warned(
                 code="HashComputed",
                 subject=dist.filename,
-                message=f"{dist.filename}: {dist.index} has no sha256 for it; it is computed from the bytes",
+                message=f"{dist.index} has no sha256 for it; it is computed from the bytes",
             )
         )
         key = f"{dist.url} {dist.size}"
@@ -414,7 +414,7 @@ class _Project:
                         Warned(
                             code="FileDiffers",
                             subject=dist.filename,
-                            message=f"{dist.filename}: {first.index} and {dist.index} have different files under"
+                            message=f"{first.index} and {dist.index} have different files under"
                             f" this name; the file of {first.index} is used",
                         )
                     )
