@@ -326,7 +326,7 @@ def test_the_guide_for_private_indexes_works(environ: Mapping[str, str], index: 
         page = page.replace('"index.example"', f'"{corp.url.split("/")[2]}"')
         only, pattern, explicit, policy = (body for language, body in BLOCK.findall(page) if language == "toml")
         lock, by_netrc, by_keyring, check = _commands(page)
-        (denied,) = (body for language, body in BLOCK.findall(page) if language == "text")
+        denied, warning = (body for language, body in BLOCK.findall(page) if language == "text")
 
         def run(command: str, settings: str, variables: Mapping[str, str], third: str = "corp-core") -> str:
             text = PRIVATE_PROJECT.format(third=third) + settings
@@ -357,8 +357,9 @@ def test_the_guide_for_private_indexes_works(environ: Mapping[str, str], index: 
         corp.hold({**PRIVATE, "shared 2.0": {}})
         refresh = f"{lock.strip()} --refresh\n"
         run(refresh + check, only + policy, alone)
-        refused = run(f"{refresh}{check.strip()} 2>&1 || [ $? = 1 ]", only + policy, alone, third="elsewhere")
-        assert "elsewhere" in refused
+        refused = run(f"exec 2>&1\n{refresh}{check.strip()} || [ $? = 1 ]", only + policy, alone, third="elsewhere")
+        assert warning.replace("HOST", index.url.split("/")[2]) in refused
+        assert "foreign-host" in refused
         assert seen
         assert not [one for one in (*seen, *index.log) if "authorization" in one.headers], (
             "the login is sent to another index"
