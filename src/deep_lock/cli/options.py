@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 import click
 from msgspec import Struct
 
+from deep_lock.cli import completion
 from deep_lock.cli.session import Session, with_verbosity
 from deep_lock.config.options import SelectionOptions
 from deep_lock.errors import UsageError
@@ -63,6 +64,8 @@ def option(
         settings["help"] += f"  [default: {default_text}]"
     if choices:
         settings["type"] = click.Choice(choices)
+    elif completer := completion.VALUES.get(long):
+        settings["shell_complete"] = completer
     return click.option(*names, envvar=f"DEEP_LOCK_{variable}", **settings)
 
 
