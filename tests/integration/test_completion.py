@@ -121,6 +121,7 @@ def test_completion_loads_neither_the_resolver_nor_the_network(folder: Path) -> 
     assert ran.stdout.split("\n")[:2] == ["plain", "jinja2"]
     heavy = ("deep_lock.resolver", "deep_lock.closure", "deep_lock.network.client", "deep_lock.builds.hooks", "rich")
     assert "deep_lock.cli.completion" in ran.stderr.split()
+    assert "deep_lock.cli.topics" not in ran.stderr.split()
     assert [own for own in ran.stderr.split() if own.startswith(heavy)] == []
 
 
@@ -129,7 +130,7 @@ def test_each_option_with_values_exists() -> None:
     groups: list[click.Group] = [cli]
     while groups:
         group = groups.pop()
-        with click.Context(group) as context:
+        with click.Context(group, **cli.context_settings) as context:
             for name in group.list_commands(context):
                 command = group.get_command(context, name)
                 assert command is not None

@@ -30,41 +30,41 @@ Completer = Callable[[click.Context, click.Parameter, str], list[str]]
 
 def packages(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Return the packages of the lock."""
-    return _fitting(_PACKAGE.findall(_lock(context)), incomplete)
+    return fitting(_PACKAGE.findall(_lock(context)), incomplete)
 
 
 def targets(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Return the targets of the lock, and "host"."""
-    return _fitting([*_TARGET.findall(_lock(context)), factory.HOST], incomplete)
+    return fitting([*_TARGET.findall(_lock(context)), factory.HOST], incomplete)
 
 
 def extras(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Return the extras of the project and of the lock."""
     own = _table(_configuration(context), "project", "optional-dependencies")
-    return _fitting([*own, *_list(_lock(context), "extras")], incomplete)
+    return fitting([*own, *_list(_lock(context), "extras")], incomplete)
 
 
 def groups(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Return the dependency groups of the project and of the lock."""
     own = _table(_configuration(context), "dependency-groups")
-    return _fitting([*own, *_list(_lock(context), "dependency-groups")], incomplete)
+    return fitting([*own, *_list(_lock(context), "dependency-groups")], incomplete)
 
 
 def indexes(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Return the names of the indexes of the configuration, each with the sign before its URL."""
     found = _table(_configuration(context), "tool", "deep-lock").get("index", ())
     rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
-    return [f"{name}=" for name in _fitting([str(row.get("name", "")) for row in rows], incomplete)]
+    return [f"{name}=" for name in fitting([str(row.get("name", "")) for row in rows], incomplete)]
 
 
 def platforms(_context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Return the platforms that most locks are for."""
-    return _fitting([*factory.SHORTHANDS, factory.HOST, *factory.DEFAULT_PLATFORMS], incomplete)
+    return fitting([*factory.SHORTHANDS, factory.HOST, *factory.DEFAULT_PLATFORMS], incomplete)
 
 
 def pythons(_context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Return the minor versions of CPython."""
-    return _fitting([*(f"3.{minor}" for minor in factory.CPYTHON), factory.HOST], incomplete)
+    return fitting([*(f"3.{minor}" for minor in factory.CPYTHON), factory.HOST], incomplete)
 
 
 VALUES: Mapping[str, Completer] = MappingProxyType(
@@ -82,7 +82,8 @@ VALUES: Mapping[str, Completer] = MappingProxyType(
 """By the long name of the option."""
 
 
-def _fitting(names: Iterable[str], incomplete: str) -> list[str]:
+def fitting(names: Iterable[str], incomplete: str) -> list[str]:
+    """Return the names that begin so, and that no shell interprets."""
     known = dict.fromkeys(name for name in names if name.startswith(incomplete) and _NAME.fullmatch(name))
     return [*known][:MAX_NAMES]
 

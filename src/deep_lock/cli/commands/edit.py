@@ -56,7 +56,7 @@ Each option can be set by a variable: DEEP_LOCK_<LONG NAME>, and DEEP_LOCK_EDIT_
 other options are those of deep-lock lock: use the same ones for one lock, or the keys of [tool.deep-lock].
 """
 LIST: Section = (
-    "The list to edit (the dependencies of the project, if no option selects another)",
+    "The list to edit (without these options: the dependencies of the project)",
     (
         PROJECT,
         option("--script", type=FILE, help="Edit the inline metadata of a script (PEP 723), and its SCRIPT.deep.lock."),
