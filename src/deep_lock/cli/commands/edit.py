@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from deep_lock.cli import completion
 from deep_lock.cli.commands.lock import lock_name, lock_options
 from deep_lock.cli.lock_record import LockRecord, lock_document_of
 from deep_lock.cli.options import EDIT_SECTIONS, FILE, PROJECT, TEXT_OR_JSON, Section, option, sectioned
@@ -55,7 +56,7 @@ Each option can be set by a variable: DEEP_LOCK_<LONG NAME>, and DEEP_LOCK_EDIT_
 other options are those of deep-lock lock: use the same ones for one lock, or the keys of [tool.deep-lock].
 """
 LIST: Section = (
-    "The list to edit (the dependencies of the project, if no option selects another)",
+    "The list to edit (without these options: the dependencies of the project)",
     (
         PROJECT,
         option("--script", type=FILE, help="Edit the inline metadata of a script (PEP 723), and its SCRIPT.deep.lock."),
@@ -109,7 +110,7 @@ def add_command(session: Session, /, *, requirements: Sequence[str], **values: A
     epilog=EPILOG,
     short_help="Remove requirements from pyproject.toml, and lock.",
 )
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=completion.packages)
 def remove_command(session: Session, /, *, names: Sequence[str], **values: Any) -> None:
     """Remove requirements."""
     options, where = lock_options(session, values), _list_of(values)
