@@ -1,4 +1,4 @@
-"""Makes deep.lock of this repository, and from it the files that CI installs, tests.txt, docs.txt and build-constraints.txt in .ci/pins.
+"""Makes deep.lock of this repository, and from it the files that CI and users install, in .ci/pins.
 
     python .ci/own_lock.py                      after a change of pyproject.toml; pins stay as they are where they can
     python .ci/own_lock.py -U                   with the newest versions; other options of deep-lock lock work too
@@ -56,7 +56,8 @@ def _copy(folder: Path, index: str) -> None:
 
 
 def export_pins(folder: Path, to: Path) -> None:
-    """Write what CI installs: the tests, the tools of the site, and the pins of the build, each with its sha256."""
+    """Write what CI and users install: the run time, the tests, the tools of the site, the pins of the build, each with its sha256."""
+    _deep_lock(folder, "-q", "export", "-f", "requirements", "-o", str(to / "runtime.txt"))
     for extra, name in (("test", "tests.txt"), ("docs", "docs.txt")):
         _deep_lock(folder, "-q", "export", "-f", "requirements", "--extra", extra, "-o", str(to / name))
     _deep_lock(folder, "-q", "export", "-f", "build-constraints", "-d", str(to))

@@ -104,7 +104,7 @@ def test_our_own_lock_is_that_of_the_project_and_what_ci_installs(tmp_path: Path
     code = "import sys, pathlib, own_lock; own_lock.export_pins(own_lock.ROOT, pathlib.Path(sys.argv[1]))"
     ran = _run(sys.executable, "-c", code, str(tmp_path), environ={**os.environ, "PYTHONPATH": str(ROOT / ".ci")})
     assert ran.returncode == 0, ran.stderr
-    for name in ("tests.txt", "docs.txt", "build-constraints.txt"):
+    for name in ("runtime.txt", "tests.txt", "docs.txt", "build-constraints.txt"):
         made = (tmp_path / name).read_text(encoding="utf-8").replace(str(tmp_path / name), "")
         kept = (ROOT / ".ci" / "pins" / name).read_text(encoding="utf-8")
         assert [line for line in made.splitlines() if line[0] != "#"] == [
@@ -135,3 +135,23 @@ def test_a_contributor_installs_what_the_readme_installs() -> None:
     commands = [line for line in text.splitlines() if line.startswith(".venv/bin/python -m pip")]
     assert len(commands) == 2
     assert [command for command in commands if command not in readme] == []
+
+
+@pytest.mark.live
+def test_the_commands_of_the_page_about_installation_work(tmp_path: Path) -> None:
+    git(tmp_path, "clone", "--quiet", str(ROOT), "deep-lock")
+    tools = tmp_path / "tools"
+    assert _run(sys.executable, "-m", "venv", str(tools)).returncode == 0
+    assert _run(str(tools / "bin" / "pip"), "install", "-q", "-U", "pipx", "uv").returncode == 0
+    environ = {**os.environ, "HOME": str(tmp_path), "PATH": f"{tools / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    text = (ROOT / "docs" / "guides" / "install.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(commands) == 6
+    for command in commands:
+        ran = subprocess.run(
+            ["bash", "-euc", command], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, f"{command}\n{ran.stdout}\n{ran.stderr}"
+        if command.startswith(("pipx", "uv")):  # both write ~/.local/bin/deep-lock
+            assert _run(str(tmp_path / ".local" / "bin" / "deep-lock"), "--version").returncode == 0
+            assert _run(*command.replace("install ./", "uninstall ").split(), environ=environ).returncode == 0

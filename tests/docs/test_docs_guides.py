@@ -283,6 +283,69 @@ def test_the_guide_for_a_vulnerable_release_works(
     assert not {("shared", "2.0"), ("zipper", "1.0")} & pins
 
 
+PRIVATE_PROJECT = f"""\
+[project]
+name = "letters"
+version = "1.0"
+requires-python = "=={MINOR}.*"
+dependencies = ["corp-tool", "shared", "{{third}}"]
+"""
+PRIVATE: Releases = {"corp-tool 1.0": {"requires": ["corp-core"]}, "corp-core 1.0": {}}
+PUBLIC: Releases = {"shared 2.0": {}, "elsewhere 1.0": {}, "corp-tool 99.0": {}}
+
+
+def test_the_guide_for_private_indexes_works(environ: Mapping[str, str], index: ScenarioServer, tmp_path: Path) -> None:
+    project, home, password = tmp_path / "project", tmp_path / "home", "s3cret-w0rd"
+    index.hold(PUBLIC)
+    both = {**environ, "TOKEN": password}
+    alone = {name: own for name, own in both.items() if name != "DEEP_LOCK_DEFAULT_INDEX"}
+    with ScenarioServer(auth=("ada", password), redirects={"/simple/elsewhere/": f"{index.url}elsewhere/"}) as corp:
+        corp.hold({**PRIVATE, "shared 2.0": {}})
+        page = (GUIDES / "private-indexes.md").read_text("utf-8").replace("https://index.example/simple/", corp.url)
+        page = page.replace("machine index.example", "machine 127.0.0.1")
+        page = page.replace('"index.example"', f'"{corp.url.split("/")[2]}"')
+        only, pattern, explicit, policy = (body for language, body in BLOCK.findall(page) if language == "toml")
+        lock, by_netrc, by_keyring, check = _commands(page)
+        (denied,) = (body for language, body in BLOCK.findall(page) if language == "text")
+
+        def run(command: str, settings: str, variables: Mapping[str, str], third: str = "corp-core") -> str:
+            text = PRIVATE_PROJECT.format(third=third) + settings
+            (project / "pyproject.toml").write_text(text, encoding="utf-8")
+            return _told("private-indexes", command, variables, project)
+
+        assert denied in run("deep-lock lock 2>&1 || [ $? = 3 ]", only, alone)
+        for settings in (only, only.replace("://", "://ada@")):
+            run(lock, settings, alone)
+        other = lock.strip() + f" --refresh --default-index {index.url}"
+        run(f"{other} || [ $? = 1 ]", only, alone)
+        run(f"rm deep.lock\n{by_netrc}", only, alone)
+        (home / ".netrc").unlink()
+        keyring = {"PYTHON_KEYRING_BACKEND": "keyrings.alt.file.PlaintextKeyring", "XDG_DATA_HOME": str(home)}
+        run(by_keyring, only.replace("://", "://ada@"), {**alone, **keyring})
+        corp.hold(PRIVATE)
+        seen = [*index.log]
+        index.log.clear()
+        for settings in (pattern, explicit):
+            run(f"rm -f deep.lock\n{lock.strip()} --refresh\n", settings, both)
+            made = from_text((project / "deep.lock").read_text(encoding="utf-8"), "deep.lock")
+            assert {own.name: own.index for own in made.packages} == {
+                "corp-tool": corp.url,
+                "corp-core": corp.url,
+                "shared": index.url,
+            }
+        assert index.asked("corp") == [], "a private name is requested from the public index"
+        corp.hold({**PRIVATE, "shared 2.0": {}})
+        refresh = f"{lock.strip()} --refresh\n"
+        run(refresh + check, only + policy, alone)
+        refused = run(f"{refresh}{check.strip()} 2>&1 || [ $? = 1 ]", only + policy, alone, third="elsewhere")
+        assert "elsewhere" in refused
+        assert seen
+        assert not [one for one in (*seen, *index.log) if "authorization" in one.headers], (
+            "the login is sent to another index"
+        )
+        assert password not in (project / "deep.lock").read_text(encoding="utf-8")
+
+
 VET_PROJECT = """\
 [project]
 name = "letters"
@@ -670,11 +733,14 @@ DESCRIPTIONS = {
     "fleet-view",
     "wheelhouse",
     "troubleshooting",
+    "failing-builds",
+    "install",
+    "faq",
 }
 """Pages that describe a command of deep-lock or files for CI. Other tests compare parts of them with the code."""
 
 
 def test_no_guide_is_left_out() -> None:
     tested = {"monorepos", "pip", "uv", "hermeto", "docker", "github-actions", "gitlab", "vulnerable", "vet", *OTHERS}
-    tested |= {"change", "first-ten-minutes"}
+    tested |= {"change", "first-ten-minutes", "private-indexes"}
     assert {path.stem for path in GUIDES.glob("*.md")} == tested | DESCRIPTIONS

@@ -1,14 +1,14 @@
 """docs/concepts/incidents.md: each incident is replayed, and the table and the outputs of the page are those of the command line."""
 
 import re
-import shlex
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from deep_lock.builds.sandbox.sandbox import probe
+from tests.support.console_blocks import blocks, check_block
 from tests.support.incidents import GATES, INCIDENTS, Incident, Replay, replay
 from tests.support.paths import ROOT
 from tests.support.scenarios import MINOR, bench
@@ -36,29 +36,21 @@ def test_the_page_shows_what_the_gates_do(
 ) -> None:
     with replay(incident, POLICY, tmp_path, capsys, monkeypatch) as played:
         assert played.cells() == dict(zip(GATES, TABLE[incident.title], strict=True))
-        blocks = re.findall(r"```console\n(.*?)```", _section(incident), re.DOTALL)
-        assert blocks
-        for block in blocks:
-            _check(block, played)
+        found = blocks(_section(incident))
+        assert found
+        for block in found:
+            check_block(block, partial(_output, played))
     assert not list(tmp_path.rglob("stolen")), "code of the attack ran"
 
 
-def _check(block: str, played: Replay) -> None:
-    """Run the commands of a block; the lines after each are its output, without what "..." stands for."""
-    for shown in block.split("$ ")[1:]:
-        command, *lines = shown.splitlines()
-        if command == REMOVAL:
-            played.remove()
-            continue
-        arguments = shlex.split(command.removeprefix("deep-lock "))
-        code, out, err = played.run(*arguments)
-        output = [*played.neutral(out).splitlines(), *played.neutral(err).splitlines(), f"(exit code {code})"]
-        at = 0
-        for before, line in pairwise(["", *lines]):
-            if line != "...":
-                found = output.index(line, at) if line in output[at:] else None
-                assert found == at or (found is not None and before == "..."), f"{command}: {line}\n{out}{err}"
-                at = found + 1
+def _output(played: Replay, words: list[str]) -> list[str]:
+    """Run a command of the page, and return the lines of its output."""
+    if words[0] == "#":
+        assert " ".join(words) == REMOVAL
+        played.remove()
+        return []
+    code, out, err = played.run(*words[1:])
+    return [*played.neutral(out).splitlines(), *played.neutral(err).splitlines(), f"(exit code {code})"]
 
 
 STEALING = """

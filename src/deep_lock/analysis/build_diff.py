@@ -234,7 +234,9 @@ def _tool_versions(
     for (name, was_there, there), builds in changed.items():
         in_all = len(builds) == total[name] > 1
         names = [called(own[0]) for own in builds]
-        where = f"in all {len(builds)} builds that use it" if in_all else f"in the build of {listed(names, MAX_BUILDS)}"
+        where = f"in the build of {listed(names, MAX_BUILDS)}"
+        if in_all:
+            where = f"in {'both' if len(builds) == 2 else f'all {len(builds)}'} builds that use it"
         age = _age([entry for entry in after.versions.get(name, ()) if entry.version in there - was_there], time)
         differing = labels[name, was_there, there]
         change = Change(

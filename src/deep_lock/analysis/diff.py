@@ -309,7 +309,7 @@ def _projects(before: LockIndex, after: LockIndex, explain: Explanations) -> Ite
     for name in sorted(now.keys() - before.versions.keys()):
         text = _versions_text(now[name])
         chain = explain.package(key_of(now[name][0]))
-        yield Change(code="package-new", name=name, now=text, message=f"{text} is new at runtime", chain=chain)
+        yield Change(code="package-new", name=name, now=text, message=f"{text} is new at run time", chain=chain)
     for name in sorted(before.versions.keys() - after.versions.keys()):
         text = _versions_text(before.versions[name])
         yield Change(code="package-gone", name=name, was=text, message=f"{text} is no longer in the lock")
@@ -373,7 +373,9 @@ def _licenses(before: LockIndex, after: LockIndex) -> Iterator[Change]:
         old, new = (
             " and ".join(sorted({entry.license for entry in side[name] if entry.license})) for side in (was, now)
         )
+        missing = "no license expression"
         if not old and not new:
+            missing = "no license expression and no classifier"
             # by classifiers alone; where one side has an expression, the two cannot be compared
             old, new = (
                 " and ".join(
@@ -382,7 +384,7 @@ def _licenses(before: LockIndex, after: LockIndex) -> Iterator[Change]:
                 for side in (was, now)
             )
         if old and old != new:
-            message = f"license: {old} -> {new or 'not stated'}"
+            message = f"license: {old} -> {new or missing}"
             yield Change(code="license-changed", name=name, was=old, now=new, message=message)
 
 

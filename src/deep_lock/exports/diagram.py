@@ -24,7 +24,7 @@ MEANINGS: tuple[tuple[Mark, str], ...] = (
 )
 """The legend of the boxes."""
 ARROWS: tuple[tuple[EdgeKind, str], ...] = (
-    ("runtime", "needs at runtime"),
+    ("runtime", "needs at run time"),
     ("build", "needs to be built"),
     ("inside", "needs in a build environment"),
 )

@@ -15,7 +15,14 @@ from deep_lock.index.client import IndexClient
 from deep_lock.index.download import Downloads, Wanted
 from deep_lock.index.settings import Fetcher
 from deep_lock.index.workers import LazyFetcher
-from deep_lock.locking.indexes import OF_THE_LOCK, NetworkSettings, client_certs_of, named_urls
+from deep_lock.locking.indexes import (
+    DEFAULT,
+    OF_THE_LOCK,
+    NetworkSettings,
+    client_certs_of,
+    configured_default,
+    named_urls,
+)
 from deep_lock.network import client
 from deep_lock.network.urls import LOGIN_VARIABLES, login_variables
 
@@ -37,7 +44,14 @@ def open_network(settings: NetworkSettings, context: RunContext, reporter: Repor
     own = (url for name, url in settings.urls.items() if not name.startswith(OF_THE_LOCK))
     hosts = _hosts((*own, *settings.indexes.find_links))
     make_fetcher = _fetcher_maker(
-        settings.urls, settings.options, context, cache, reporter, client_certs=settings.client_certs, own_hosts=hosts
+        settings.urls,
+        settings.options,
+        context,
+        cache,
+        reporter,
+        client_certs=settings.client_certs,
+        own_hosts=hosts,
+        default_name=settings.default_name,
     )
     return Network(client=IndexClient(settings.indexes, cache, make_fetcher, reporter), cache=cache)
 
@@ -67,7 +81,14 @@ def open_downloads(
     cache = _open_cache(options, context, reporter)
     client_certs = client_certs_of(urls, options, config, folder, context)
     make_fetcher = _fetcher_maker(
-        urls, options, context, cache, reporter, client_certs=client_certs, own_hosts=_hosts(named.values())
+        urls,
+        options,
+        context,
+        cache,
+        reporter,
+        client_certs=client_certs,
+        own_hosts=_hosts(named.values()),
+        default_name=configured_default(options, config),
     )
     return Downloads(cache, make_fetcher, namer_of, offline=options.offline)
 
@@ -94,7 +115,16 @@ def open_addresses(
     urls = {**(named_urls(options, config) or {}), **named}
     own = (url for name, url in urls.items() if not name.startswith(OF_THE_LOCK))
     cache = _open_cache(options, context, reporter, with_remote=False)
-    make_fetcher = _fetcher_maker(urls, options, context, cache, reporter, client_certs={}, own_hosts=_hosts(own))
+    make_fetcher = _fetcher_maker(
+        urls,
+        options,
+        context,
+        cache,
+        reporter,
+        client_certs={},
+        own_hosts=_hosts(own),
+        default_name=configured_default(options, config),
+    )
     return AddressClient(fetcher=LazyFetcher(make_fetcher, offline=options.offline), cache=cache)
 
 
@@ -107,13 +137,20 @@ def _open_cache(options: NetworkOptions, context: RunContext, reporter: Reporter
     return Cache(context.cache_folder, reporter, larger_run=larger_run, remote=remote)
 
 
-def _environ(options: NetworkOptions, context: RunContext) -> Mapping[str, str]:
-    """Return the environment. In a checkout it has only the logins of indexes that the options name.
+def _environ(options: NetworkOptions, context: RunContext, default_name: str) -> Mapping[str, str]:
+    """Return the environment. The login of the default index may have the name that the configuration gives to the index.
 
-    Else the configuration of a repository could give the name of an index with a login another URL.
+    In a checkout it has only the logins of indexes that the options name. Else the configuration of a repository could
+    give the name of an index with a login another URL.
     """
     if context.checkout is None:
-        return context.environ
+        own = dict(zip(login_variables(DEFAULT), login_variables(default_name), strict=True)) if default_name else {}
+        if any(name in context.environ for name in own):
+            return context.environ
+        return {
+            **context.environ,
+            **{name: context.environ[key] for name, key in own.items() if key in context.environ},
+        }
     named = named_urls(options, Config(source="")) or {}
     kept = {variable for name in named for variable in login_variables(name)}
     return {key: value for key, value in context.environ.items() if not key.startswith(LOGIN_VARIABLES) or key in kept}
@@ -133,8 +170,9 @@ def _fetcher_maker(
     *,
     client_certs: Mapping[str, str],
     own_hosts: frozenset[str],
+    default_name: str,
 ) -> Callable[[], Fetcher]:
-    environ = _environ(options, context)
+    environ = _environ(options, context, default_name)
 
     def make_fetcher() -> Fetcher:
         # the HTTP engine costs 60 ms to import, and a run that finds everything in the cache has no use for it

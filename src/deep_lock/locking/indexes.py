@@ -46,6 +46,8 @@ class NetworkSettings(Struct, frozen=True, kw_only=True):
     client_certs: Mapping[str, str]
     """By name of the index."""
     options: NetworkOptions
+    default_name: str = ""
+    """As `configured_default` returns it."""
 
 
 def network_settings(options: NetworkOptions, config: Config, folder: Path, context: RunContext) -> NetworkSettings:
@@ -82,6 +84,7 @@ def network_settings(options: NetworkOptions, config: Config, folder: Path, cont
         urls=urls or {},
         client_certs=client_certs_of(urls or {}, options, config, folder, context),
         options=options,
+        default_name=configured_default(options, config),
     )
 
 
@@ -159,6 +162,13 @@ def named_urls(options: NetworkOptions, config: Config) -> dict[str, str] | None
     if default:
         urls[DEFAULT] = default
     return _ordered({name: url if url.endswith("/") else f"{url}/" for name, url in urls.items()}, config)
+
+
+def configured_default(options: NetworkOptions, config: Config) -> str:
+    """Return the name that the configuration gives to the default index of a run; "" where it gives none."""
+    if options.default_index is not None:
+        return ""
+    return next((setting.name for setting in config.index or () if setting.default), "")
 
 
 def _assigned(config: Config) -> frozenset[str]:

@@ -348,7 +348,7 @@ CASES = [
     case("license-changed", classified("ISC License (ISCL)"), "app", says="license: MIT License -> ISC License", old=classified("MIT License")),
     case("license-changed", small_lock(replace(direct("app"), license="MIT")), old=classified("MIT License")),
     case("license-changed", licensed("MIT", "0BSD"), "lib", says="license: MIT -> 0BSD", old=licensed("MIT", "MIT")),
-    case("license-changed", licensed("MIT", None), "lib", says="license: MIT -> not stated", old=licensed("MIT", "MIT")),
+    case("license-changed", licensed("MIT", None), "lib", says="license: MIT -> no license expression", old=licensed("MIT", "MIT")),
     case("license-changed", licensed("MIT", "MIT"), old=licensed("MIT", None)),
     # a lock of before the time of licences
     case("license-changed", licensed(None, None), old=licensed("MIT", "MIT")),
@@ -601,7 +601,7 @@ def test_against_an_earlier_lock(folder: Folder) -> None:
     (folder.path / "old.lock").write_text(to_text(small_lock(direct("other"))), encoding="utf-8")
     code, out, _ = folder.run("--against", str(folder.path / "old.lock"))
     assert code == 0
-    assert "finding package-new:app==1.0: app: 1.0 is new at runtime" in out
+    assert "finding package-new:app==1.0: app: 1.0 is new at run time" in out
 
 
 def test_rules_that_are_not_checked_without_an_earlier_lock_are_named(folder: Folder) -> None:
@@ -626,7 +626,7 @@ def test_against_a_git_revision(folder: Folder, monkeypatch: pytest.MonkeyPatch)
     for revision in ("main", "HEAD"):
         code, out, _ = folder.run("--against", revision)
         assert code == 0
-        assert "finding package-new:app==1.0: app: 1.0 is new at runtime" in out
+        assert "finding package-new:app==1.0: app: 1.0 is new at run time" in out
     code, _, err = folder.run("--against", "no-such-branch")
     assert code == 2
     assert "no-such-branch: is not a file, and not a git revision that has deep.lock" in err
