@@ -312,7 +312,7 @@ def _project_requirements(inputs: LockedInputs, selections: Sequence[InstallSele
 
 
 def _build_edges(lock_index: LockIndex, targets: Sequence[Target], environment: Environment) -> Iterator[Edge]:
-    """Yield what a build requires, then the dependencies inside its environment: of the final stage, then of the declared."""
+    """Yield what a build requires, then the dependencies inside its environment: of the final build environment, then of the declared one."""
     build = environment.record
     if build is None:
         return

@@ -23,7 +23,7 @@ def joined(versions: Iterable[str]) -> str:
 
 
 def published(entries: Iterable[LockedPackage], now: datetime | None) -> str:
-    """Return how old the newest file is, in words: a release of today has hardly been reviewed by anyone.
+    """Return how old the newest file is, in words: a release of today has hardly been reviewed.
 
     Empty where no file has a time, and without ``now``.
     """

@@ -48,7 +48,7 @@ class Known(Struct, frozen=True, kw_only=True):
     done: dict[str, RepositoryResult] = {}
     """What that run did, by the name of the repository."""
     results: dict[str, RepositoryResult] = {}
-    """The last result of each repository, of whichever run."""
+    """The last result of each repository, of any run."""
 
 
 def read_journal(folder: Path) -> Known:

@@ -179,7 +179,7 @@ class Limit(Struct, frozen=True, kw_only=True):
         return Limit(names=self.names, free=frozenset(self.names))
 
     def with_strict(self, name: NormalizedName, best: Distance) -> "Limit":
-        """Return the limit of a better answer that keeps one name more, whatever requires it."""
+        """Return the limit of a better result that keeps one name more, for any package that requires it."""
         kept = (name, *(own for own in self.kept if own != name))
         return Limit(names=self.names, kept=kept, factor=self.factor, strict=frozenset({name}), best=best)
 

@@ -44,7 +44,7 @@ REMOVED = {
 """Modules of the standard library, and the minor version of Python 3 that has them no longer."""
 
 STANDARD = (sys.stdlib_module_names | {"annotationlib", "compression"}) - REMOVED.keys()
-"""The standard library of every Python, whichever runs this. A module that is new in one counts for all."""
+"""The standard library of every Python, on any version. A module that is new in one counts for all."""
 
 NAMESPACES = frozenset({"azure", "backports", "google", "jaraco", "ruamel", "sphinxcontrib", "zope"})
 """Packages that many projects share: the second name decides which."""

@@ -2,7 +2,7 @@
 
 It is optional, and never trusted alone: the confinement inside is the same. It adds that other files are invisible, and
 that the kernel ends every process of a hook with its first one. It is searched for in the system's folders only, since
-anyone can extend PATH.
+any user can extend PATH.
 """
 
 from collections.abc import Iterable

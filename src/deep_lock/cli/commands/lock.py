@@ -80,7 +80,7 @@ def lock_command(session: Session, /, **values: Any) -> None:
 
 
 def run_lock(session: Session, values: dict[str, Any], record: LockRecord, *, again: str) -> Outcome | None:
-    """Make or check a lock, and return the one that was made. ``again`` is the command that makes it anew.
+    """Make or check a lock, and return the one that was made. ``again`` is the command that makes it again.
 
     With --audit the caller audits it, once all files are written. Raises Stale, and as `check_lock` and `lock`.
     """
