@@ -65,7 +65,7 @@ def docs(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """The benchmarks; without options, a made-up index of 300 projects, compared with uv."""
     _install(session)
-    session.run("python", "tests/benchmarks/run.py", *(session.posargs or ("--uv", "uv")), env={"PYTHONPATH": "."})
+    session.run("python", "tests/benchmarks/run.py", *session.posargs, env={"PYTHONPATH": "."})
 
 
 @nox.session

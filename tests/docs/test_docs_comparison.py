@@ -1,4 +1,4 @@
-"""The table of docs/concepts/comparison.md: each tool, in its newest version, locks one project. It needs the real index."""
+"""The table of docs/concepts/comparison.md and the picture of docs/index.md: tools, in their newest versions, with the real index."""
 
 import os
 import re
@@ -15,6 +15,7 @@ from threading import Thread
 import pytest
 from msgspec import Struct
 
+from deep_lock.lockfile.reader import from_text
 from tests.support.archives import make_tar
 from tests.support.paths import ROOT
 
@@ -199,3 +200,68 @@ def test_a_tool_writes_what_the_page_says(name: str, tmp_path: Path, archive: st
 
 def test_the_page_has_a_row_for_each_tool_that_is_run() -> None:
     assert set(ROWS) == set(TOOLS)
+
+
+REPORTER = """\
+[project]
+name = "reporter"
+version = "1.0"
+requires-python = ">=3.11"
+dependencies = ["docopt", "hnswlib", "hydra-core", "psycopg2"]
+
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+"""
+CHIP = re.compile(r'<rect class="(\w+)"[^>]*/>\s*<text[^>]* class="name"[^>]*>([^<]+)</text>')
+
+
+def _picture() -> dict[str, set[str]]:
+    """Return the packages of the picture by their class: wheel, source, hidden."""
+    found: dict[str, set[str]] = {}
+    for kind, name in CHIP.findall((ROOT / "docs" / "images" / "builds.svg").read_text(encoding="utf-8")):
+        found.setdefault(kind, set()).add(name)
+    return found
+
+
+def test_the_first_page_names_the_packages_of_its_picture() -> None:
+    page = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    picture = _picture()
+    assert {kind: len(names) for kind, names in picture.items()} == {"wheel": 5, "source": 5, "hidden": 9}
+    alternative = page.partition("![")[2].partition("](")[0]
+    named = picture["hidden"] | picture["source"] - {"reporter"}
+    assert [name for name in named if name not in alternative] == []
+    assert [
+        name
+        for name in re.findall(r'"([\w-]+)"', REPORTER.split("dependencies")[1].splitlines()[0])
+        if f"`{name}`" not in page
+    ] == []
+
+
+@pytest.mark.live
+def test_the_picture_shows_what_uv_installs_and_what_its_lock_lists(tmp_path: Path) -> None:
+    programs, _ = _programs(TOOLS["uv"], tmp_path / "tool")
+    project = tmp_path / "reporter"
+    (project / "src" / "reporter").mkdir(parents=True)
+    (project / "src" / "reporter" / "__init__.py").touch()
+    (project / "pyproject.toml").write_text(REPORTER, encoding="utf-8")
+    environment = {
+        **os.environ,
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        "DEEP_LOCK_CACHE_DIR": str(tmp_path / "DEEP_LOCK"),
+        "UV_NO_CACHE": "1",
+    }
+
+    def run(*command: str) -> str:
+        return subprocess.run(command, cwd=project, env=environment, check=True, capture_output=True, text=True).stderr
+
+    run("uv", "lock")
+    log = run("uv", "sync", "-v", "--python", sys.executable)
+    run(str(Path(sysconfig.get_path("scripts"), "deep-lock")), "lock", "--python-version", "host", "--platform", "host")
+    listed = set(re.findall(r'^name = "(.+)"', (project / "uv.lock").read_text(encoding="utf-8"), re.MULTILINE))
+    built = set(re.findall(r"([\w-]+)==", "\n".join(re.findall(r"Installing build requirements?: (.*)", log))))
+    picture = _picture()
+    assert picture["wheel"] | picture["source"] == listed
+    assert picture["hidden"] == built - listed
+    lock = from_text((project / "deep.lock").read_text(encoding="utf-8"), "deep.lock")
+    assert {entry.name for entry in lock.packages} | {"reporter"} == listed | picture["hidden"]

@@ -26,7 +26,7 @@ from deep_lock.lockfile.reader import from_text
 from deep_lock.models.vetting import AUDITS, AuditedFile, FileAudit
 from deep_lock.parsing.vetting import read_audits, read_imports_lock
 from deep_lock.project.vetting_files import new_text
-from tests.support import workspace
+from tests.support import forked, workspace
 from tests.support.advisories import record, write_zip
 from tests.support.scenario_server import Releases, ScenarioServer, release_files
 from tests.support.scenarios import MINOR, WINDOWS, git, make_repository
@@ -250,6 +250,26 @@ def test_the_guide_for_the_first_ten_minutes_works(environ: Mapping[str, str], t
     assert shown
     assert [body for body in shown if body not in output] == [], output
     assert {"app_lib-1.0", "shared-2.0"} <= set(_installed(tmp_path / "venv"))
+
+
+def test_the_guides_for_machines_without_a_network_work(
+    environ: Mapping[str, str], index: ScenarioServer, tmp_path: Path
+) -> None:
+    project, offline = tmp_path / "project", GUIDES / "offline.md"
+    _prepare(environ, project)
+    fetch, build, lock = _commands(offline.read_text(encoding="utf-8"))
+    _told("offline", fetch, environ, project)
+    requests = len(index.log)
+    _told("offline", build, {**environ, "DEEP_LOCK_CACHE_DIR": str(tmp_path / "other")}, project)
+    assert {"app_lib-1.0", "shared-2.0"} <= set(_installed(tmp_path / "venv"))
+    with_index, without = lock.splitlines()
+    _told("offline", with_index, environ, project)
+    _told(
+        "offline", without, {name: own for name, own in environ.items() if name != "DEEP_LOCK_DEFAULT_INDEX"}, project
+    )
+    assert "indexes" not in (project / "local.lock").read_text(encoding="utf-8")
+    assert len(index.log) == requests, "a request without a network"
+    _run(GUIDES / "wheelhouse.md", environ, project)
 
 
 def test_the_guide_for_changes_of_a_lock_works(environ: Mapping[str, str], tmp_path: Path) -> None:
@@ -504,6 +524,47 @@ def test_the_jobs_of_a_guide_work_in_the_order_of_a_team(
             assert not there & {"checker", "checker_core"}, "the dev tools are in the image"
 
 
+MOVED_PROJECT = f"""\
+[project]
+name = "letters"
+version = "1.0"
+requires-python = "=={MINOR}.*"
+dependencies = ["checker"]
+optional-dependencies = {{web = ["zipper"]}}
+"""
+MOVED: Releases = {**TEAM_RELEASES, "checker 1.0": {"requires": ["shared"]}}
+MOVED_FILES = {
+    "pyproject.toml": MOVED_PROJECT,
+    "requirements.in": "checker\n",
+    "constraints.txt": "shared<3\n",
+    "script.py": "# /// script\n# dependencies = ['shared']\n# ///\n",
+}
+
+
+def test_every_command_of_the_guide_for_those_who_come_from_other_tools_works(
+    environ: Mapping[str, str], index: ScenarioServer, tmp_path: Path
+) -> None:
+    project, page = tmp_path / "project", (GUIDES / "coming-from.md").read_text(encoding="utf-8")
+    index.hold(MOVED)
+    for name, text in MOVED_FILES.items():
+        (project / name).write_text(text, encoding="utf-8")
+    pins = [hashlib.sha256(own.content).hexdigest() for own in release_files("shared 2.0", MOVED["shared 2.0"])]
+    printed_by_pipenv = f"-i {index.url}\nshared==2.0 {' '.join(f'--hash=sha256:{own}' for own in pins)}\n"
+    (project / "requirements.txt").write_text(printed_by_pipenv, encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", project / ".venv"], check=True)
+    rows = [row.split("|")[2] for row in re.findall(r"^\| .*\|$", page, re.MULTILINE)]
+    commands = [own for row in rows for own in re.findall(r"`(deep-lock [^`]+)`", row)]
+    blocks = [line for block in _commands(page) for line in block.splitlines()]
+    assert len(commands) > 40
+    for command in [*blocks, *dict.fromkeys(commands)]:
+        own = dict(environ)
+        if "--add-platform" in command:
+            del own["DEEP_LOCK_PLATFORM"]
+        code, _, stderr = forked.run("deep_lock", tuple(shlex.split(command)[1:]), project, own)
+        expected = 1 if "--installed" in command else 0  # the environment is empty
+        assert code == expected, f"{command}\n{stderr}"
+
+
 def _told(page: str, command: str, environ: Mapping[str, str], folder: Path) -> str:
     text = re.sub(r"(?<=[ =])/(fetched|wheels)\b", r"\1", command)  # in an image, the folders are at the root
     ran = subprocess.run(
@@ -731,7 +792,6 @@ DESCRIPTIONS = {
     "fleet",
     "fleet-delivery",
     "fleet-view",
-    "wheelhouse",
     "troubleshooting",
     "failing-builds",
     "install",
@@ -742,5 +802,5 @@ DESCRIPTIONS = {
 
 def test_no_guide_is_left_out() -> None:
     tested = {"monorepos", "pip", "uv", "hermeto", "docker", "github-actions", "gitlab", "vulnerable", "vet", *OTHERS}
-    tested |= {"change", "first-ten-minutes", "private-indexes"}
+    tested |= {"change", "coming-from", "first-ten-minutes", "offline", "private-indexes", "wheelhouse"}
     assert {path.stem for path in GUIDES.glob("*.md")} == tested | DESCRIPTIONS
