@@ -115,7 +115,7 @@ def _conflict(pinned: Mapping[Pin, LockedBuild]) -> str:
     for (label, name, version), build in sorted(pinned.items(), key=lambda item: item[0]):
         other, by = first.setdefault((label, name), (version, build))
         if other != version:
-            return f"{called(by)} is built with {name} {other}, {called(build)} with {name} {version}"
+            return f"{called(by)} is built with {name} {other}, and {called(build)} with {name} {version}"
     return ""
 
 
