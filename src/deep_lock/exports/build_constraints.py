@@ -1,4 +1,4 @@
-"""Build constraints: what installers may use in the environments in which they build, with the sha256 of each file.
+"""Build constraints: the files that installers may use in build environments, with the sha256 of each.
 
 Tried with pip 26.3, uv 0.13.9 and build 1.6.1. In a file with a hash pip refuses what the file does not pin, uv does with
 --require-build-hashes; both refuse other bytes; both pass the file on to builds inside a build. ``python -m build`` does that

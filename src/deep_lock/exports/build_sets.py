@@ -1,4 +1,4 @@
-"""What is pinned while something is built, to full depth, and few files that pin it consistently.
+"""The pins of builds, at every depth, and a small number of files that contain them without conflicts.
 
 pip and uv pass their build constraints on to the builds inside a build. So the pins of a build are those of its own
 environment, of the environments in which members of that one are built, and so on. The environments are the final

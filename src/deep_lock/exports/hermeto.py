@@ -1,4 +1,4 @@
-"""What Hermeto fetches for builds without a network: what is installed, and what is needed to build that.
+"""Requirements files for Hermeto, for builds without a network: the runtime packages and their build dependencies.
 
 The rules of Hermeto (snapshot of November 2026): a line of an index release has one ``==``; in a file with a hash all
 lines have one, so commits have a file of their own; markers are ignored and names may repeat, all lines are fetched. Of

@@ -17,7 +17,7 @@ from deep_lock.sanitize import Safe, lines, show
 
 
 class Reasons(Struct, frozen=True, kw_only=True):
-    """The paths to one package, in words, the shortest first."""
+    """The paths to one package, as text, the shortest first."""
 
     entry: LockedPackage
     runtime: tuple[tuple[str, ...], ...]

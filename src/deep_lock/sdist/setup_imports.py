@@ -1,7 +1,7 @@
 """The modules that a setup.py imports whenever it runs: without them it fails before it calls setup().
 
-Read are the import statements that no condition guards, of setup.py and of the sdist's own modules that these load. An import
-in a function, under a condition, or in a ``try`` whose ``except ImportError`` goes on, is no need.
+The import statements of setup.py, and of the sdist's own modules that it loads, are read. An import in a function, under a
+condition, or in a ``try`` whose ``except ImportError`` continues, does not count.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""A set of targets in few words: "cp312-cp315, all platforms", "15 of 20: all but Windows".
+"""A set of targets in a short form: "cp312-cp315, all platforms", "15 of 20: all but Windows".
 
 Invariant: the words mean exactly the set, among the targets of the lock. The grammar:
 
@@ -26,7 +26,7 @@ def system_of(platform: str) -> str:
 
 
 def short_form(labels: Collection[str], every: Sequence[str]) -> str:
-    """Return the labels of targets in few words. ``every`` has those of the lock; labels that it does not have are listed."""
+    """Return the labels of targets in a short form. ``every`` has those of the lock; labels that it does not have are listed."""
     foreign = [label for label in labels if label not in every]
     if foreign or not labels:
         return ", ".join(labels) or "no target"

@@ -1,4 +1,4 @@
-"""`deep-lock audit`: compare a lock with advisories, run time and builds apart."""
+"""`deep-lock audit`: compare the packages of a lock with advisories, at run time and in builds."""
 
 from __future__ import annotations
 

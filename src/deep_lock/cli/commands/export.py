@@ -1,4 +1,4 @@
-"""`deep-lock export`: write a lock in the format of another tool; how to use it, and what is lost, on stderr."""
+"""`deep-lock export`: write a lock in the format of another tool. stderr shows how to use it, and what it cannot contain."""
 
 import os
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""`deep-lock init`: write a first configuration that fits the project."""
+"""`deep-lock init`: write a first configuration for the project."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""`deep-lock outdated`: show which versions of a lock have newer ones, by environment."""
+"""`deep-lock outdated`: show which packages of a lock have newer versions, by environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`deep-lock vet`: what a reviewer reads, and who read it."""
+"""`deep-lock vet`: record and check who reviewed the files of a lock."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""`deep-lock wheelhouse`: fill a folder with the wheels of one target, with a summary on stderr."""
+"""`deep-lock wheelhouse`: write the wheels of one target into a folder, with a summary on stderr."""
 
 from __future__ import annotations
 
