@@ -91,7 +91,7 @@ def _pypiserver(folder: Path) -> Iterator[tuple[str, str]]:
     subprocess.run([programs / "python", "-c", code], cwd=folder, check=True)
     _files(folder / "packages")
     url = f"http://127.0.0.1:{(port := _free_port())}/"
-    login = ["-P", folder / "users", "-a", "update,download,list"]
+    login: list[str | Path] = ["-P", folder / "users", "-a", "update,download,list"]
     with _served(
         [programs / "pypi-server", "run", "-p", str(port), "-i", "127.0.0.1", *login, folder / "packages"], url
     ):
