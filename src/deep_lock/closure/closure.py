@@ -1,4 +1,4 @@
-"""Closes a plan: every runtime problem, every build below it, and the builds of those, to full depth.
+"""Resolves a plan completely: every runtime problem, every build below it, and the builds of those, at every depth.
 
 The resolver chooses versions; this module keeps the stack of problems and resolves the top one again when something new
 is known. There is no recursion, and nothing is skipped: every pinned sdist that is built is a problem of its own. A build
@@ -101,8 +101,8 @@ def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
         try:
             resolutions = walk.close(problems, pinned)
         except Unsatisfiable as error:
-            if not plan.may_leave_out:
-                raise
+            if not plan.may_leave_out and error.cause != "target":
+                raise  # what is due to files for other targets names all targets that lack one
             excluded[target] = error
             continue
         open_markers = walk.open_markers(problems, resolutions)
