@@ -1,4 +1,4 @@
-"""The boundary between content from outside and the program: a reader raises its own typed error, whatever the content is.
+"""The boundary between content from outside and the program: a reader raises its own typed error, for any content.
 
 Content is what an index, an archive, a hook, another program, a cache or a file of the user has in it. Parsers raise many
 classes of exceptions for content that they do not expect: RecursionError for nesting, ValueError for a number of more than

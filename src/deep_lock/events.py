@@ -83,7 +83,7 @@ class BuildEnded(Struct, frozen=True, kw_only=True):
 
 
 class Planning(Struct, frozen=True, kw_only=True):
-    """The plan of a fleet goes on: ``done`` of ``total``. ``subject`` is "looking up commits" or "requesting pages"."""
+    """The plan of a fleet continues: ``done`` of ``total``. ``subject`` is "looking up commits" or "requesting pages"."""
 
     subject: str
     done: int

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: a kill, a full disk or a second process never leaves half of one."""
+"""Writes files atomically: after a kill, a full disk or with a second process, a file is complete or does not exist."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Versions, specifiers and markers from outside (PEP 440, PEP 508), that do not fail later when they are used.
+"""Versions, specifiers and markers from outside (PEP 440, PEP 508). They are checked here, so that they do not fail later.
 
 packaging reads the numbers of a specifier and of a marker only when a version is compared with it, and Python refuses
 numbers of more than 4,300 digits. Here such a text is no version, no specifier and no marker.

@@ -1,4 +1,4 @@
-"""Text from outside, made safe to show. The one place where output is made safe.
+"""Makes text from outside safe to show. No other module does this.
 
 Every ``str`` is untrusted. `Safe` is the exception: text that no terminal and no log reader of a CI system takes for a
 command. Only this module makes it, with one function for each output format, and what writes to stdout or to an export accepts

@@ -1,4 +1,4 @@
-"""The nearest of the known words, for hints about misspelt ones: the one place for packages, targets, options and commands."""
+"""Finds the most similar known word, for hints about misspelt packages, targets, options and commands."""
 
 from collections.abc import Collection, Iterable
 

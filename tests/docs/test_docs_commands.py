@@ -79,6 +79,21 @@ def test_every_option_is_documented_and_nothing_else() -> None:
             assert set(_documented(path)) == set(_options(command)), path
 
 
+def test_the_pages_have_the_words_of_the_help() -> None:
+    for path, command in [("index", cli), *_commands(cli)]:
+        for names, option in _options(command).items():
+            text = (option.help or "").partition("  [default")[0].removesuffix(" Repeatable.")
+            if "--format" in names or "--version" in names:  # the pages have links to the documents
+                continue
+            cell = _documented(path)[names][3]
+            assert _plain(text).rstrip(".") in _plain(cell), (path, sorted(names))
+
+
+def _plain(text: str) -> str:
+    """Return the words of a help text or of a cell, without markup. A cell begins with the choices of its option."""
+    return re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text.replace("\\|", "|")).replace("`", "").replace("'", "").lower()
+
+
 def test_every_variable_is_documented_and_works() -> None:
     lock = _command("lock")
     for path, command in _commands(cli):

@@ -1,4 +1,4 @@
-"""The words that docs/project/style.md rules out are not in the code and not in the documentation."""
+"""The words that docs/project/style.md rules out are not in the code and not in the documentation; sentences are short."""
 
 import io
 import re
@@ -15,6 +15,13 @@ WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 CODE_IN_PROSE = re.compile(r"^ *```.*?^ *```$|`[^`\n]+`|\]\([^)]+\)", re.MULTILINE | re.DOTALL)
 DATA = {"popular_projects.py"}
 """Modules that list names of projects: of these, names are checked only."""
+
+MAX_WORDS = 40
+FOR_CONTRIBUTORS = ROOT / "docs" / "project"
+"""Pages whose tables list files of the code: their sentences are not counted."""
+BLOCK_START = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*]|\d+\.) |#)|(?<!\\)\|")
+"""Where a sentence ends without a full stop: at a paragraph, an item of a list, a heading, or a cell of a table."""
+SENTENCE_END = re.compile(r"(?<=[.?!])[\")*]*\s+(?=[\"(\[*]*[A-Z0-9])")
 
 NAMES = ("atexit.register", '"ask"', "fleet ask")
 """Names that are no choice of ours: of the standard library, and `deep-lock fleet ask` of the issue that defines it."""
@@ -53,6 +60,14 @@ def _in_python(text: str, *, names_only: bool = False) -> Iterator[str]:
 def _in_prose(text: str) -> Iterator[str]:
     """Yield each banned word of a page. Code and the targets of links are not prose."""
     return (word for word in _words(CODE_IN_PROSE.sub(" ", _without_names(text))) if word in EVERYWHERE)
+
+
+def _long_sentences(text: str) -> list[str]:
+    """Return the sentences of a page that have more than `MAX_WORDS` words. Code counts as one word, a name as one."""
+    prose = re.sub(r"^ *```.*?^ *```$", "\n\n", text, flags=re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"\]\([^)]*\)", "]", re.sub(r"`[^`]*`", "Code", prose))
+    sentences = (each for block in BLOCK_START.split(prose) for each in SENTENCE_END.split(" ".join(block.split())))
+    return [own for own in sentences if len(re.findall(r"[\w'.-]*\w[\w'.-]*", own)) > MAX_WORDS]
 
 
 def _in_file(path: Path) -> Iterator[str]:
@@ -95,6 +110,28 @@ def test_the_documentation_has_no_banned_word() -> None:
         ]
     )
     assert not found, "docs/project/style.md rules these words out:\n" + "\n".join(found)
+
+
+def test_the_sentences_of_the_pages_are_short() -> None:
+    pages = [page for page in _files("docs", ".md") if FOR_CONTRIBUTORS not in page.parents]
+    found = [f"{page.name}: {own}" for page in pages for own in _long_sentences(page.read_text(encoding="utf-8"))]
+    assert len(pages) > 50
+    assert not found, f"sentences of more than {MAX_WORDS} words:\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("page", "number"),
+    [
+        ("word " * 40 + "\n", 0),
+        ("word " * 41 + "\n", 1),
+        ("word " * 30 + "end. " + "Word " * 30, 0),
+        ("- " + "word " * 30 + "\n- " + "word " * 30, 0),
+        ("| " + "word " * 30 + " | " + "word " * 30 + " |", 0),
+        ("word " * 30 + "`" + "code " * 30 + "`", 0),
+    ],
+)
+def test_the_check_counts_words(page: str, number: int) -> None:
+    assert len(_long_sentences(page)) == number
 
 
 def test_the_table_is_read() -> None:

@@ -39,13 +39,13 @@ def _edit(made: Bench, member: str, old: str, new: str) -> None:
 @pytest.mark.parametrize(
     ("options", "about"),
     [
-        ([], "what is installed at run time, with the project"),
-        (["--group", "dev"], "what is installed at run time, with group 'dev', the project"),
+        ([], "the runtime packages, with the project"),
+        (["--group", "dev"], "the runtime packages, with group 'dev', the project"),
         (
             ["--extra", "worker-extra-db"],
-            "what is installed at run time, with extra 'db' of member 'worker', the project, member 'worker'",
+            "the runtime packages, with extra 'db' of member 'worker', the project, member 'worker'",
         ),
-        (["--package", "Worker", "--extra", "db"], "what member worker installs at run time, with extra db"),
+        (["--package", "Worker", "--extra", "db"], "the runtime packages of member worker, with extra db"),
     ],
 )
 def test_the_head_of_a_requirements_file_names_members(made: Bench, options: list[str], about: str) -> None:

@@ -1,4 +1,4 @@
-"""Questions about locks, answered from the locks alone: what depends on what, what differs, what breaks a policy."""
+"""Answers questions about locks from the locks alone: dependencies, differences, findings of a policy."""
 
 from deep_lock.lazy import load_at_first_use
 

@@ -4,7 +4,7 @@ Invariants:
 
 - A version is affected as the algorithm of the OSV schema defines it, with the order of versions of PEP 440. What cannot be
   read never makes a version unaffected: a bound that is no version does not end a range.
-- One vulnerability of a package is one hit, whatever number of databases have a record of it.
+- One vulnerability of a package is one hit, even if several databases have a record of it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -97,7 +97,7 @@ def in_scope(lock_index: LockIndex, graph: Graph, scope: AuditScope) -> tuple[Lo
 
 
 def is_comparable(entry: LockedPackage) -> bool:
-    """Whether a database can know the package: a folder is the user's own project, whatever its name is."""
+    """Whether a database can know the package: a folder is the user's own project, by any name."""
     return _version(entry.version or "") is not None and not isinstance(entry.source, LockedDirectory)
 
 

@@ -1,6 +1,6 @@
-"""What the wheels of a new lock bring, and lack, against those of the old lock: native code, scripts, import names, SBOMs.
+"""What is added to and removed from the wheels of a new lock: native code, scripts, import names, SBOMs.
 
-Compared are the wheels that were read: those that are new, and those of the same project and tags that they replace. The wheels of
+The wheels that were read are compared: new wheels, and the wheels of the same project and tags that they replace. The wheels of
 a release are taken together.
 """
 
@@ -26,7 +26,7 @@ class _Facts(Struct, frozen=True, kw_only=True):
     formats: frozenset[str]
     """Of native code."""
     parts: Mapping[str, frozenset[str]]
-    """Names by what they are, in words of one and of several; paths are without the tags of a platform."""
+    """The names by kind (`_WORDS`); paths are without the tags of a platform."""
 
 
 _WORDS = ("compiled file", "script", "start file", "import name", "SBOM")
@@ -57,7 +57,7 @@ def content_changes(before: LockIndex, after: LockIndex, read: FilesRead) -> Ite
 
 
 def _difference(old: _Facts, new: _Facts, words: tuple[str, ...]) -> str:
-    """Return what only the second one has, in words."""
+    """Return what only the second one has, as text."""
     parts = []
     for word in words:
         names = sorted(new.parts.get(word, frozenset()) - old.parts.get(word, frozenset()))

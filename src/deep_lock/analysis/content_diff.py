@@ -1,6 +1,6 @@
 """What differs between the files of two releases: which files, how many lines, and which of it is dangerous.
 
-Lines are matched by those that are unique on both sides: the time is bounded whatever the text is, and
+Lines are matched by those that are unique on both sides: the time is bounded for any text, and
 every result is a correct difference, though not always the shortest one.
 """
 

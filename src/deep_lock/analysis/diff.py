@@ -282,7 +282,7 @@ def records_publishers(lock: Lock) -> bool:
 
 
 def identity_text(identity: Identity) -> str:
-    """Return a publisher in words: its kind first."""
+    """Return a publisher as text: its kind first."""
     rest = ", ".join(f"{key} {value}" for key, value in identity if key != "kind")
     return f"{dict(identity)['kind']} ({rest})" if rest else dict(identity)["kind"]
 

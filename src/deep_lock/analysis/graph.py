@@ -1,4 +1,4 @@
-"""The dependency graph of a lock: the runtime, what builds it, what builds that, on selection targets, extras and groups.
+"""The dependency graph of a lock: packages, their builds, and the builds of those, for targets, extras and groups.
 
 Invariant: every package that is installed or used there is a node, and a path from the project leads to it.
 """
@@ -312,7 +312,7 @@ def _project_requirements(inputs: LockedInputs, selections: Sequence[InstallSele
 
 
 def _build_edges(lock_index: LockIndex, targets: Sequence[Target], environment: Environment) -> Iterator[Edge]:
-    """Yield what a build requires, then the dependencies inside its environment: of the final stage, then of the declared."""
+    """Yield what a build requires, then the dependencies inside its environment: of the final build environment, then of the declared one."""
     build = environment.record
     if build is None:
         return
@@ -503,7 +503,7 @@ def package_paths(paths: Mapping[Position, Path]) -> Mapping[Key, Path]:
 
 
 def path_words(graph: Graph, path: Path) -> tuple[str, ...]:
-    """Return a path in words: "NAME VERSION" for each step; what is built gives way to "build of NAME VERSION"."""
+    """Return a path as text: "NAME VERSION" for each step; what is built gives way to "build of NAME VERSION"."""
     found: list[str] = []
     for edge in path.edges:
         if edge.child.key is not None:
@@ -514,7 +514,7 @@ def path_words(graph: Graph, path: Path) -> tuple[str, ...]:
 
 
 class Explanations:
-    """What brings the packages and builds of a lock in, in words. The graph is made at first use: most locks need none.
+    """What brings the packages and builds of a lock in, as text. The graph is made at first use: most locks need none.
 
     Its methods raise LockInvalid and UsageError where a target of the lock is none.
     """

@@ -1,4 +1,4 @@
-"""Compares an environment with a lock, on one target.
+"""Compares an environment with a lock, for one target.
 
 What is known of an installed distribution is what is compared: its files with its RECORD, its RECORD with that of a wheel of the
 lock, and what the installer and `wheelhouse` recorded. Which wheel was installed is known only if the installer recorded its hash.

@@ -1,4 +1,4 @@
-"""The project that a wrong name may mean."""
+"""The project that a misspelt name may mean."""
 
 from collections.abc import Collection
 

@@ -267,7 +267,7 @@ def _build(build: LockedBuild, policy: Policy) -> Iterator[RuleMatch]:
         )
     if policy.backends is not None and (build.backend_path or build.backend not in policy.backends):
         why = (
-            "which is a backend in its own source tree, whatever its name"
+            "which is a backend in its own source tree, with any name"
             if build.backend_path
             else "which is not an allowed backend"
         )

@@ -74,4 +74,4 @@ jsonpath jupyterhub markdown2 msgpack-python nest-asyncio2 opentelemetry-instrum
 pymupdfb scrypt tensorflowjs unicorn uri-template websocket willow
 """.split()  # noqa: SIM905 -- as above
 )
-"""Normalized names that look like those above, and are as old and as honest."""
+"""Normalized names that look like those above, and are as old and as trustworthy."""

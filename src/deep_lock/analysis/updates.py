@@ -25,7 +25,7 @@ class Update(Struct, frozen=True, kw_only=True):
     kind: Kind
     """"downgraded": on some target of both locks, the newest version there went back."""
     was: str
-    """Versions in words; empty where it is new."""
+    """Versions as text; empty where it is new."""
     now: str
     in_builds: bool
     named: bool

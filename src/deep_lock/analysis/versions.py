@@ -18,12 +18,12 @@ def newest(versions: Iterable[str | None]) -> Version:
 
 
 def joined(versions: Iterable[str]) -> str:
-    """Return the versions in words, the newest last."""
+    """Return the versions as text, the newest last."""
     return " and ".join(sorted(versions, key=_parsed))
 
 
 def published(entries: Iterable[LockedPackage], now: datetime | None) -> str:
-    """Return how old the newest file is, in words: a release of today has hardly been reviewed by anyone.
+    """Return how old the newest file is, as text: a release of today has hardly been reviewed.
 
     Empty where no file has a time, and without ``now``.
     """

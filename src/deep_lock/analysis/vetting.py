@@ -32,7 +32,7 @@ class Need(Struct, frozen=True, kw_only=True):
 
 
 def needs(index: LockIndex) -> tuple[Need, ...]:
-    """Return what a lock needs, in its order, whatever the target, the extras and the groups.
+    """Return what a lock needs, in its order, for every target, extra and group.
 
     safe-to-build: each file of a package in a build environment, and each source distribution that has a build record.
     safe-to-run: each file of a package that is installed at run time.

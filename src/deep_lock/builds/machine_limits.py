@@ -1,4 +1,4 @@
-"""Whether a hook failed since this machine lacks something. Then the failure says nothing about its package.
+"""Whether a hook failed because this machine lacks a resource. Then the failure is not a property of the package.
 
 A hook has limits of its own (`sandbox.run.Limits`), and what exceeds them is the hook's fault. The machine can have less: a
 full disk, a lower limit that this process inherited, or no memory left for any process.

@@ -1,4 +1,4 @@
-"""Opens the files that a hook leaves. It can leave a link in place of each file and each folder; none is followed."""
+"""Opens the files that a hook wrote. A hook can write a link instead of a file or folder; links are not followed."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""Temporary folders that untrusted code may write to. They are removed whatever it leaves in them.
+"""Temporary folders that untrusted code may write to. They are removed with any content that the code leaves in them.
 
 All of them are in one folder of the run, which the run holds (`files.hold`). A later run removes the folders that none holds.
 """

@@ -1,4 +1,4 @@
-"""How far the run of a fleet is, in words: for the progress line, and for the lines of a run without a terminal."""
+"""The progress of a fleet as text: for the progress line, and for the lines of a run without a terminal."""
 
 import time
 

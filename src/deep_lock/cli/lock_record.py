@@ -1,4 +1,4 @@
-"""What a run that locks did, for its JSON document."""
+"""The result of a run that locks, for its JSON document."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -145,7 +145,7 @@ def _terminate(number: int, _: FrameType | None) -> None:
 
 
 HELP = """\
-Lock the dependencies of a Python project and everything that builds them, to full depth, with hashes.
+Lock the dependencies of a Python project and all of their build dependencies, with the hash of each file.
 
 Start with: deep-lock init, then deep-lock lock
 
@@ -159,7 +159,7 @@ Exit codes:
   70   internal error of deep-lock: report it
   130  interrupted (143 by SIGTERM, 129 by SIGHUP)
 """
-EPILOG = "Each option of a command can be set by the variable DEEP_LOCK_<LONG NAME>; most are keys of [tool.deep-lock]."
+EPILOG = "Each option of a command can be set by the variable DEEP_LOCK_<LONG NAME>. Most options have a key in [tool.deep-lock]."
 
 
 @click.group(
@@ -176,9 +176,9 @@ EPILOG = "Each option of a command can be set by the variable DEEP_LOCK_<LONG NA
     type=click.Choice(["auto", "always", "never"]),
     default="auto",
     show_default=True,
-    help="Color on stderr; 'auto' follows NO_COLOR, FORCE_COLOR and the terminal.",
+    help="When to use color on stderr. 'auto' depends on NO_COLOR, FORCE_COLOR and the terminal.",
 )
-@click.option("--no-progress", is_flag=True, help="Show no progress line; in CI and in files there is none anyway.")
+@click.option("--no-progress", is_flag=True, help="Do not show a progress line. In CI and in files it is never shown.")
 @LOG_FORMAT
 @click.pass_context
 def cli(context: click.Context, *, quiet: bool, verbose: int, color: str, no_progress: bool, log_format: str) -> None:

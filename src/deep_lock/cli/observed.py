@@ -1,4 +1,4 @@
-"""What happened while a command worked: its warnings, and how much it requested."""
+"""The warnings of a command, and the number of its requests."""
 
 import threading
 import time

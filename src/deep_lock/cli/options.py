@@ -80,7 +80,7 @@ LOG_FORMAT = option(
     default="text",
     show_default=True,
     choices=("text", "json"),
-    help="stderr as text for people, or each event as JSON on a line.",
+    help="Write stderr as text, or as JSON with one event on each line.",
 )
 VERBOSITY = (
     flag("-q", "--quiet", text="Show only warnings and errors."),
@@ -137,7 +137,7 @@ LOCK = option(
     type=click.Path(dir_okay=False, path_type=Path),  # that it exists is checked later, with a better message
     default=Path("deep.lock"),
     show_default="deep.lock in the current folder",
-    help="The lock to read; - is standard input.",
+    help="The lock to read. - is standard input.",
 )
 _USES = {
     "text": "text",
@@ -169,7 +169,7 @@ TARGET_LABELS = option(
     "targets",
     metavar="LABEL|host",
     repeatable=True,
-    help="Only what this target of the lock needs; 'host' is that of this Python and machine.",
+    help="Use only what this target of the lock needs, such as cp313-x86_64-manylinux_2_28. 'host' is the target of this Python on this machine.",
     default_text="all targets",
 )
 DESTINATION = option(
@@ -179,20 +179,20 @@ DESTINATION = option(
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
     metavar="DIR",
-    help="Folder to write the files into; it is created if it does not exist.",
+    help="Folder to write the files into. It is created if it does not exist.",
 )
 HOOKS = (
     option(
         "--hooks",
         choices=("static", "sandbox", "trust"),
-        help="How build hooks run: never, in a strong sandbox, or without a sandbox.",
+        help="How to run build hooks: never ('static'), in a strong sandbox ('sandbox'), or without a sandbox ('trust').",
         default_text="sandbox",
     ),
     option(
         "--trust-hooks",
         metavar="NAME",
         repeatable=True,
-        help="Run the build code of this project without a sandbox: it can do all that you can.",
+        help="Run the build code of this package without a sandbox. The code then has all your permissions.",
     ),
 )
 SCHEDULER = (
@@ -200,20 +200,24 @@ SCHEDULER = (
         "--scheduler",
         metavar="ADDRESS",
         default="",
-        help="A scheduler of Dask: tls://HOST:PORT with the certificates below, or tcp://127.0.0.1:PORT.",
+        help="Address of a Dask scheduler: tls://HOST:PORT with the certificates below, or tcp://127.0.0.1:PORT.",
     ),
-    option("--tls-ca", type=click.Path(exists=True, dir_okay=False), help="Its certificate authority."),
-    option("--tls-cert", type=click.Path(exists=True, dir_okay=False), help="The certificate of this client."),
-    option("--tls-key", type=click.Path(exists=True, dir_okay=False), help="The key of this client."),
+    option(
+        "--tls-ca",
+        type=click.Path(exists=True, dir_okay=False),
+        help="Certificate authority of the scheduler: a PEM file.",
+    ),
+    option("--tls-cert", type=click.Path(exists=True, dir_okay=False), help="Certificate of this client: a PEM file."),
+    option("--tls-key", type=click.Path(exists=True, dir_okay=False), help="Private key of this client: a PEM file."),
 )
 INTERPRETERS = option(
     "--python",
     "interpreters",
     type=FILE,
     repeatable=True,
-    help="An interpreter to run build hooks with, in addition to this one and those on PATH.",
+    help="Path of a Python interpreter that may run build hooks, in addition to this one and those on PATH.",
 )
-OFFLINE = flag("--offline", text="Use the cache only; exit 3 and name what is not in it.")
+OFFLINE = flag("--offline", text="Use the cache only. If a page or file is not in the cache, exit with 3 and name it.")
 TLS = (
     option(
         "--cert",
@@ -227,7 +231,7 @@ TLS = (
         "allowed_hosts",
         metavar="HOST[:PORT]",
         repeatable=True,
-        help="Let indexes and locks name files on this host, which is not the index's, or has a private address.",
+        help="Allow indexes and locks to name files on this host. Needed if it is not a host of the index, or if its address is private.",
     ),
     option(
         "--allow-insecure-host",
@@ -239,48 +243,54 @@ TLS = (
     option(
         "--client-cert",
         type=click.Path(exists=True, dir_okay=False),
-        help="Certificate to show to the indexes: a PEM file that contains its private key too.",
+        help="Client certificate for the indexes: a PEM file with the certificate and its private key.",
     ),
     option(
         "--keyring-provider",
         choices=("disabled", "subprocess"),
         default="disabled",
         show_default=True,
-        help="Whether the program keyring may supply passwords of indexes.",
+        help="Whether to read the passwords of indexes from the program keyring ('subprocess').",
     ),
 )
 DEFAULT_INDEX_NAMES = ("-i", "--default-index", "--index-url", "default_index")
 INDEXES = (
     option(
-        *DEFAULT_INDEX_NAMES, metavar="URL", help="Fallback index, after every --index.", default_text="the public one"
+        *DEFAULT_INDEX_NAMES,
+        metavar="URL",
+        help="The default index. It is used after every --index.",
+        default_text="the public one",
     ),
     option(
         "--index",
         "indexes",
         metavar="[NAME=]URL",
         repeatable=True,
-        help="An index with priority over the default one, in the order given.",
+        help="An index with priority over the default index. The first one has the highest priority.",
     ),
 )
 INDEX_USE = (
     option(
         "--index-strategy",
         choices=("first-index", "unsafe-best-match"),
-        help="Use the first index that has a project, or the versions of all indexes (a public index can then shadow a private project).",
+        help="For each package, use the first index that has it, or the versions of all indexes. With 'unsafe-best-match', a public package can replace a private package of the same name.",
         default_text="first-index",
     ),
     option(
-        "--find-links", metavar="PATH|URL", repeatable=True, help="A folder, or a web page, with distribution files."
+        "--find-links",
+        metavar="PATH|URL",
+        repeatable=True,
+        help="A folder with wheels and sdists, or a web page with links to them.",
     ),
-    flag("--no-index", text="Use no index, only --find-links."),
+    flag("--no-index", text="Use no index. Only --find-links supplies files."),
     OFFLINE,
-    flag("--refresh", text="Fetch every index page again, however fresh the cached one is."),
+    flag("--refresh", text="Request every index page again, even if the cached page is fresh."),
     option(
         "--refresh-package",
         "refresh_packages",
         metavar="NAME",
         repeatable=True,
-        help="Fetch the index page of this project again.",
+        help="Request the index page of this package again.",
     ),
     *TLS,
 )
@@ -291,14 +301,14 @@ DOWNLOADS: Section = (
         option(
             *DEFAULT_INDEX_NAMES,
             metavar="URL",
-            help="The URL for credentials of the name DEFAULT; it may hold user:password@.",
+            help="The URL that the credentials named DEFAULT are for. It may contain user:password@.",
         ),
         option(
             "--index",
             "indexes",
             metavar="NAME=URL",
             repeatable=True,
-            help="The URL for credentials of this name; as above.",
+            help="The URL that the credentials of this name are for.",
         ),
         OFFLINE,
         *TLS,
@@ -312,21 +322,21 @@ SHARING: Section = (
         option(
             "--remote-cache",
             metavar="URL",
-            help="A store of files that other machines use too, as s3://BUCKET/FOLDER or file:///FOLDER.",
+            help="A cache that several machines share: s3://BUCKET/FOLDER or file:///FOLDER.",
         ),
-        flag("--remote-cache-read-only", text="Write nothing to the remote cache."),
+        flag("--remote-cache-read-only", text="Read from the remote cache, but write nothing to it."),
         option(
             "--requests-per-second",
             metavar="N",
             type=FiniteRange(0, min_open=True),
-            help="Requests to one host, of all runs on this machine with this option and this cache folder.",
+            help="At most N requests a second to one host. All runs on this machine with this option and the same cache folder count together.",
             default_text="no limit",
         ),
         option(
             "--max-requests",
             metavar="N",
             type=click.IntRange(1),
-            help="Requests to one host at the same time, of the same runs.",
+            help="At most N requests to one host at the same time. The same runs count together.",
             default_text="no limit",
         ),
     ),
@@ -337,24 +347,26 @@ PACKAGE = option(
     "--package",
     metavar="NAME",
     default="",
-    help="Only what this member of the workspace uses; its extras and groups have the names that they have there.",
+    help="Use only what this member of the workspace needs. --extra and --group then name its extras and groups.",
 )
 
 
 MAX_AGE = option(
     "--max-age",
     metavar="P7D",
-    help="Exit with 3 if the newest record of a database, or its download, is older.",
+    help="Exit with 3 if the newest record of a database, or its download, is older than this.",
     default_text="P7D",
 )
-SERVICE = option("--service", metavar="URL", default="", help="A service with an OSV API: its address before /v1/.")
+SERVICE = option(
+    "--service", metavar="URL", default="", help="URL of a service with an OSV API, without /v1/: https://osv.example."
+)
 DATABASES = (
     option(
         "--database",
         "databases",
         metavar="PATH|URL",
         repeatable=True,
-        help="Advisories: an export of the OSV schema for PyPI: a zip, a folder of records or of zips, or the URL of a zip.",
+        help="Advisories for PyPI in the OSV schema: a zip, a folder of records or of zips, or the URL of a zip.",
     ),
     MAX_AGE,
 )
@@ -398,7 +410,7 @@ SELECTION = (
         "only_groups",
         metavar="NAME",
         repeatable=True,
-        help="Include only this dependency group, without the project's dependencies and extras.",
+        help="Include only this dependency group. The project's dependencies and extras are left out.",
     ),
     flag(
         "--no-default-groups", text="Leave out the default groups: 'dev', or those in [tool.deep-lock] default-groups."
@@ -438,17 +450,21 @@ LOCK_FILE = option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     callback=not_standard_input,
-    help="Where to write the lock.",
+    help="File to write the lock to.",
     default_text="deep.lock next to pyproject.toml",
 )
 BUILD_CONSTRAINTS = option(
-    "-b", "--build-constraints", type=FILE, repeatable=True, help="Constrain versions in build environments only."
+    "-b",
+    "--build-constraints",
+    type=FILE,
+    repeatable=True,
+    help="Apply the constraints in this requirements file to build environments only.",
 )
 SCOPES = (
     option(
         "--extra", "extras", metavar="NAME", repeatable=True, help="Lock only this extra.", default_text="all extras"
     ),
-    flag("--all-extras", text="Lock all extras (the default). Cannot be used with --extra."),
+    flag("--all-extras", text="Lock all extras. This is the default."),
     option(
         "--group",
         "groups",
@@ -462,7 +478,7 @@ SCOPES = (
         "only_groups",
         metavar="NAME",
         repeatable=True,
-        help="Lock only this dependency group, without the project's dependencies and extras.",
+        help="Lock only this dependency group. The project's dependencies and extras are left out.",
     ),
     flag(
         "--no-default-groups", text="Leave out the default groups: 'dev', or those in [tool.deep-lock] default-groups."
@@ -474,15 +490,21 @@ PROJECT = option(
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=Path(),
     show_default="the current folder",
-    help="Folder with the pyproject.toml (or setup.cfg, or setup.py).",
+    help="Folder of the project: with pyproject.toml, setup.cfg or setup.py.",
 )
 CONSTRAINTS = (
-    option("-c", "--constraints", type=FILE, repeatable=True, help="Constrain versions by a requirements file."),
+    option(
+        "-c",
+        "--constraints",
+        type=FILE,
+        repeatable=True,
+        help="Apply the constraints in this requirements file. A constraint limits versions and installs nothing.",
+    ),
     option(
         "--overrides",
         type=FILE,
         repeatable=True,
-        help="Override every requirement on the projects in a requirements file.",
+        help="For each package in this requirements file, use its line instead of every other requirement on the package.",
     ),
     BUILD_CONSTRAINTS,
 )
@@ -492,28 +514,32 @@ INPUTS: Section = (
         PROJECT,
         flag(
             "--all-projects",
-            text="Lock every project in the folder and below it, each into a deep.lock of its own; one that fails does not stop the others.",
+            text="Lock every project in the folder and below it. Each project has its own deep.lock. If one fails, the others are still locked.",
         ),
         option(
             "--exclude",
             metavar="PATTERN",
             repeatable=True,
-            help="With --all-projects: leave out the folders of this relative path, and what is below them; * and ? are wildcards.",
+            help="With --all-projects: leave out the folders that match this relative path, such as tests/data. * and ? are wildcards.",
         ),
         LOCK_FILE,
         option(
             "--from",
             "from_lock",
             type=FILE,
-            help="Keep the runtime pins of another tool's lock, and lock what builds them: see deep-lock deepen.",
+            help="Keep the runtime pins of another tool's lock, such as uv.lock, and lock their build dependencies: see deep-lock deepen.",
         ),
-        option("--script", type=FILE, help="Lock the inline metadata of a script (PEP 723), into SCRIPT.deep.lock."),
+        option(
+            "--script",
+            type=FILE,
+            help="Lock the inline metadata of this script (PEP 723). The lock is SCRIPT.deep.lock.",
+        ),
         option(
             "-r",
             "--requirements",
             type=FILE,
             repeatable=True,
-            help="Lock a requirements file instead of pyproject.toml.",
+            help="Lock this requirements file instead of pyproject.toml.",
         ),
         *CONSTRAINTS,
         *SCOPES,
@@ -527,15 +553,15 @@ TARGETS: Section = (
             "pythons",
             metavar="X.Y",
             repeatable=True,
-            help="A Python version to lock for: 3.13, 3.13t (free-threaded), 3.12.4, or 'host' for the running one.",
-            default_text="each maintained CPython that requires-python admits",
+            help="Lock for this Python version: 3.13, 3.13t (free-threaded), 3.12.4, or 'host' (the Python that runs deep-lock).",
+            default_text="each maintained CPython that requires-python allows",
         ),
         option(
             "--platform",
             "platforms",
             metavar="NAME",
             repeatable=True,
-            help="A platform to lock for, such as x86_64-musllinux_1_2; 'linux', 'macos' or 'windows' for the default ones of the system; or 'host'.",
+            help="Lock for this platform, such as x86_64-musllinux_1_2. 'linux', 'macos' and 'windows' are the default platforms of that system. 'host' is this machine.",
             default_text="x86_64-manylinux_2_28, aarch64-manylinux_2_28, arm64-macos_14, x86_64-windows",
         ),
         option(
@@ -543,19 +569,19 @@ TARGETS: Section = (
             "added_pythons",
             metavar="X.Y",
             repeatable=True,
-            help="Add this Python version to those of the lock.",
+            help="Add this Python version to the targets of the lock.",
         ),
         option(
             "--add-platform",
             "added_platforms",
             metavar="NAME",
             repeatable=True,
-            help="Add this platform to those of the lock.",
+            help="Add this platform to the targets of the lock.",
         ),
         option(
             "--fork-strategy",
             choices=("newest", "fewest"),
-            help="If the newest versions differ between targets: lock the newest for each, or fewer versions that targets can share.",
+            help="If the newest version differs between targets: lock the newest version for each target, or fewer versions that targets share.",
             default_text="newest",
         ),
     ),
@@ -566,31 +592,31 @@ VERSIONS: Section = (
         option(
             "--resolution",
             choices=("highest", "lowest", "lowest-direct"),
-            help="Which of the matching versions to select; 'lowest-direct' selects the lowest for direct dependencies.",
+            help="Which matching version to select. 'lowest-direct' selects the lowest version of direct dependencies and the highest version of all others.",
             default_text="highest",
         ),
         option(
             "--prerelease",
             "prereleases",
             choices=("if-necessary", "allow", "disallow"),
-            help="When a pre-release may be selected.",
+            help="When to select a pre-release: only if no final version matches ('if-necessary'), like any other version, or never.",
             default_text="if-necessary",
         ),
         option(
             "--exclude-newer",
             metavar="DATE|P7D",
-            help="Ignore files uploaded after a day, a time (RFC 3339), or an age such as P7D. The lock records the time that an age resolves to. 'false': no limit.",
+            help="Ignore files that were uploaded after this date (2026-11-01), time (RFC 3339) or age (P7D: within the last 7 days). The lock records the time that an age resolves to. 'false': no limit.",
         ),
         option(
             "--exclude-newer-package",
             metavar="NAME=DATE",
             repeatable=True,
-            help="A separate limit for one project; NAME=false removes it.",
+            help="Set --exclude-newer for one package. NAME=false: no limit for this package.",
         ),
         option(
             "--attestations",
             choices=("off", "record", "verify"),
-            help="Record the publishers that the indexes attest for the files (PEP 740), with a request for each file that has an attestation; 'verify' also verifies their signatures.",
+            help="Record the publisher that the index attests for each file (PEP 740). 'verify' also verifies the signature. Each file that has an attestation needs one request.",
             default_text="off",
         ),
     ),
@@ -601,62 +627,71 @@ BUILDS: Section = (
         option(
             "--build-scope",
             choices=("needed", "all", "none"),
-            help="Which builds to lock: of packages without a wheel for a target, of all packages as if no wheels existed, or none.",
+            help="Which builds to lock: of packages without a wheel for a target ('needed'), of all packages as if there were no wheels ('all'), or none.",
             default_text="needed",
         ),
         option(
             "--no-binary",
             metavar="NAME|:all:",
             repeatable=True,
-            help="Use the sdist of this project even where it has wheels.",
+            help="Use the sdist of this package, even if it has wheels.",
         ),
-        option("--only-binary", metavar="NAME|:all:", repeatable=True, help="Use only wheels of this project."),
+        option(
+            "--only-binary",
+            metavar="NAME|:all:",
+            repeatable=True,
+            help="Use only wheels of this package, never its sdist.",
+        ),
         option(
             "--allow-wheel",
             metavar="NAME",
             repeatable=True,
-            help="With --build-scope all: allow a wheel of this project.",
+            help="With --build-scope all: use the wheels of this package.",
         ),
         option(
             "--build-resolution",
             choices=("shared", "highest"),
-            help="One version for all build environments that can share it, or the newest for each.",
+            help="Lock one version for all build environments that can share it ('shared'), or the newest version for each.",
             default_text="shared",
         ),
         *HOOKS,
         flag(
             "--observe",
-            text="Run build hooks even where a static rule proves the answer, each twice: two different answers are an error (exit 4).",
+            text="Run each build hook, even if a static rule proves its result, and run it twice. Exit with 4 if the two results differ.",
         ),
         INTERPRETERS,
         flag(
             "--require-evidence",
-            text="Fail (exit 4) where dynamic build requirements are assumed: neither proven nor observed.",
+            text="Exit with 4 if dynamic build requirements are assumed: they were not proven, and their hook did not run.",
         ),
     ),
 )
 UPGRADING: Section = (
     "Upgrading",
     (
-        flag("-U", "--upgrade", text="Ignore all existing pins and upgrade them; renew the default targets, too."),
+        flag(
+            "-U",
+            "--upgrade",
+            text="Ignore all existing pins and upgrade every package. Renew the default targets, too.",
+        ),
         option(
             "-P",
             "--upgrade-package",
             metavar="NAME[==V]",
             repeatable=True,
-            help="Upgrade one project, to version V if it is stated, in build environments too.",
+            help="Upgrade this package, at run time and in build environments. With ==V: to version V.",
         ),
         option(
             "--in-build",
             "in_builds",
             metavar="NAME",
             repeatable=True,
-            help="With -P: only in the build environment of this project.",
+            help="With -P: upgrade only in the build environment of this package.",
         ),
         option(
             "--upgrade-from",
             type=DOCUMENT,
-            help="Upgrade the packages in a JSON document of deep-lock outdated, each in its own environment; - is standard input. Entries may be removed from the document first.",
+            help="Upgrade the packages that are listed in a JSON document of deep-lock outdated, each in its own environment. You may remove packages from the document first. - is standard input.",
         ),
         flag("--upgrade-build", text="Ignore the existing pins of build environments."),
         option(
@@ -664,14 +699,14 @@ UPGRADING: Section = (
             "accepted_files",
             metavar="FILE",
             repeatable=True,
-            help="Lock the new bytes of this file, named as in the lock, though they differ from the locked ones.",
+            help="Lock the new content of this file, although it differs from the locked content. FILE is the file name in the lock.",
         ),
     ),
 )
 INDEX_FROM = option(
     "--index-from",
     choices=("pip", "uv"),
-    help="Also use the indexes from the environment variables and configuration files of this tool.",
+    help="Also use the indexes in the environment variables and configuration files of this tool.",
 )
 INDEX_SECTION: Section = ("Indexes and network", (*INDEXES, INDEX_FROM, *INDEX_USE))
 MODE: Section = (
@@ -680,17 +715,17 @@ MODE: Section = (
         flag(
             "--check",
             "--locked",
-            text="Write nothing and use no index; exit 1 with the reasons if the lock is stale or not in canonical form.",
+            text="Write nothing and use no index. Exit with 1 and the reasons if the lock is stale or not in canonical form.",
         ),
-        flag("--check-exists", text="Write nothing; exit 1 if there is no lock."),
+        flag("--check-exists", text="Write nothing. Exit with 1 if there is no lock."),
         flag(
             "--verify-metadata",
-            text="Fetch the wheels that the targets take, and compare their metadata with those of the index; exit 4 if they differ.",
+            text="Download the wheels that the targets use, and compare their metadata with the metadata on the index. Exit with 4 if they differ.",
         ),
-        flag("--dry-run", text="Resolve and report, but write nothing."),
+        flag("--dry-run", text="Resolve and show the changes, but write nothing."),
         flag(
             "--audit",
-            text="Afterwards compare the lock with the advisories of [tool.deep-lock.audit], and exit as deep-lock audit.",
+            text="Then compare the lock with the advisories that [tool.deep-lock.audit] names. The exit code is that of deep-lock audit. Cannot be used with --check, --check-exists and --all-projects.",
         ),
     ),
 )
@@ -703,6 +738,6 @@ EDIT_SECTIONS: tuple[Section, ...] = (
     BUILDS,
     INDEX_SECTION,
     SHARING,
-    ("Mode", (flag("--dry-run", text="Show the changes of both files as a diff, and write nothing."),)),
+    ("Mode", (flag("--dry-run", text="Show the changes of both files as a diff. Write nothing."),)),
 )
 DEEPEN_SECTIONS: tuple[Section, ...] = (("Inputs", (LOCK_FILE, BUILD_CONSTRAINTS, *SCOPES)), *_COMMON)

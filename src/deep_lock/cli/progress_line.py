@@ -1,4 +1,4 @@
-"""How far a run is, in words: for the line on a terminal, and for the lines of a run without a terminal.
+"""The progress of a run as text: for the line on a terminal, and for the lines of a run without a terminal.
 
 This module loads nothing that draws: a run without a terminal uses it too.
 """

@@ -1,4 +1,4 @@
-"""Closes a plan: every runtime problem, every build below it, and the builds of those, to full depth.
+"""Resolves a plan completely: every runtime problem, every build below it, and the builds of those, at every depth.
 
 The resolver chooses versions; this module keeps the stack of problems and resolves the top one again when something new
 is known. There is no recursion, and nothing is skipped: every pinned sdist that is built is a problem of its own. A build

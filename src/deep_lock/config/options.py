@@ -121,7 +121,7 @@ class NetworkOptions(Struct, frozen=True, kw_only=True):
     ca_file: str | None = None
     insecure_hosts: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
-    """Hosts (``host`` or ``host:port``) that indexes and locks may name, whatever their address."""
+    """Hosts (``host`` or ``host:port``) that indexes and locks may name, also with a private address."""
 
     @property
     def plain_allowed_hosts(self) -> frozenset[str]:

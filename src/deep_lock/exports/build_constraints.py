@@ -1,4 +1,4 @@
-"""Build constraints: what installers may use in the environments in which they build, with the sha256 of each file.
+"""Build constraints: the files that installers may use in build environments, with the sha256 of each.
 
 Tried with pip 26.3, uv 0.13.9 and build 1.6.1. In a file with a hash pip refuses what the file does not pin, uv does with
 --require-build-hashes; both refuse other bytes; both pass the file on to builds inside a build. ``python -m build`` does that
@@ -57,16 +57,16 @@ def _own_names(sets: Iterable[BuildSet]) -> tuple[str, ...]:
 
 def file_text(view: View, file: BuildFile, title: str, options: Iterable[str] = ()) -> Safe:
     """Return the text of a file; its head names the builds that it is for."""
-    head = [f"{title} of {view.source}, made by deep-lock export, for:"]
-    head += [f"  {_described(own)}" for own in file.sets] or ["  nothing: nothing is built"]
+    head = [f"{title} of {view.source}, made by deep-lock export, for the builds of:"]
+    head += [f"  {_described(own)}" for own in file.sets] or ["  no package: nothing is built"]
     return file_content(head, (*options, *file_lines(view, file)))
 
 
 def _described(own: BuildSet) -> str:
     name = f"{called(own.build)}, the project" if _is_project(own) else called(own.build)
     if own.conflict:
-        return f"{name}, its own environment only"
-    return f"{name}; within it {', '.join(own.inner)}" if own.inner else name
+        return f"{name} (only its own environment, without builds inside it)"
+    return f"{name}, and inside it {', '.join(own.inner)}" if own.inner else name
 
 
 def _is_project(own: BuildSet) -> bool:

@@ -1,4 +1,4 @@
-"""What is pinned while something is built, to full depth, and few files that pin it consistently.
+"""The pins of builds, at every depth, and a small number of files that contain them without conflicts.
 
 pip and uv pass their build constraints on to the builds inside a build. So the pins of a build are those of its own
 environment, of the environments in which members of that one are built, and so on. The environments are the final
@@ -115,7 +115,7 @@ def _conflict(pinned: Mapping[Pin, LockedBuild]) -> str:
     for (label, name, version), build in sorted(pinned.items(), key=lambda item: item[0]):
         other, by = first.setdefault((label, name), (version, build))
         if other != version:
-            return f"{called(by)} is built with {name} {other}, {called(build)} with {name} {version}"
+            return f"{called(by)} is built with {name} {other}, and {called(build)} with {name} {version}"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""What the files of a package bring, for SBOMs and for the page: native code, start files, scripts, import names, SBOMs."""
+"""The contents of the files of a package, for SBOMs and the page: native code, start files, scripts, import names, SBOMs."""
 
 from collections.abc import Iterable, Mapping
 
@@ -21,7 +21,7 @@ LABELS: Mapping[str, str] = {
     "import-names-from": "names from",
     SBOM: "SBOMs",
 }
-"""What each kind of line is, in words."""
+"""What each kind of line is, as text."""
 
 Contents = Mapping[str, FileContents]
 """What the files of a lock bring, by sha256. It may lack files: nothing is known about those."""

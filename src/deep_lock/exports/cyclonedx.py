@@ -56,7 +56,7 @@ _JUSTIFICATIONS = {
 }
 """The words of OpenVEX in those of CycloneDX, where there is one with this meaning."""
 _ROOT = "project"
-_STRAY_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
+_UNQUOTED_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 def bom(
@@ -186,7 +186,7 @@ def _sbom_reference(file: LockedFile, own: EmbeddedSbom) -> ExternalReference:
 def _uri(text: str) -> str:
     """Return the same URL with one fragment and no "%" that begins no code: the library refuses others."""
     place, sign, fragment = text.partition("#")
-    return _STRAY_PERCENT.sub("%25", f"{place}{sign}{fragment.replace('#', '%23')}")
+    return _UNQUOTED_PERCENT.sub("%25", f"{place}{sign}{fragment.replace('#', '%23')}")
 
 
 def _dependencies(found: Inventory) -> list[Dependency]:

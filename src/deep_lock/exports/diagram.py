@@ -129,7 +129,7 @@ def dot(view: View) -> Exported:
     return Exported(
         files=(("deep-lock.dot", lines(_dot_text(draw(view)))),),
         usage="dot -Tsvg -O {file}",
-        unsupported=("files, hashes, markers and indexes are not in a picture",),
+        unsupported=("files, hashes, markers and indexes",),
     )
 
 
@@ -194,7 +194,7 @@ def mermaid(view: View) -> Exported:
     rows = _mermaid_lines(draw(view))
     text = "\n".join([*rows, ""])
     arrows = sum(f" {arrow} " in row for row in rows for arrow in set(_MERMAID_ARROWS.values()))
-    unsupported = ["files, hashes, markers, targets and indexes are not in a picture"]
+    unsupported = ["files, hashes, markers, targets and indexes"]
     if arrows > MAX_EDGES or len(text) > MAX_TEXT:
         unsupported.append(
             f"{arrows} arrows and {len(text)} characters are more than Mermaid draws by default ({MAX_EDGES} and"

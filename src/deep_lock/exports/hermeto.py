@@ -1,4 +1,4 @@
-"""What Hermeto fetches for builds without a network: what is installed, and what is needed to build that.
+"""Requirements files for Hermeto, for builds without a network: the runtime packages and their build dependencies.
 
 The rules of Hermeto (snapshot of November 2026): a line of an index release has one ``==``; in a file with a hash all
 lines have one, so commits have a file of their own; markers are ignored and names may repeat, all lines are fetched. Of
@@ -48,9 +48,11 @@ def hermeto(view: View, *, name_index: bool) -> Exported:
     files = build_files(view, build_sets(view, per_sdist=False))
     index = dict(view.lock.indexes).get(DEFAULT_INDEX, "")
     option = [f"--index-url {index}"] if name_index and index else []
-    texts = [(RUNTIME, _text(view, "what is installed", option, [own for own in lines if not own.commit]))]
+    texts = [(RUNTIME, _text(view, "the runtime packages", option, [own for own in lines if not own.commit]))]
     commits = [own for own in lines if own.commit]
-    texts += [(COMMITS, _text(view, "what is installed from commits", [], commits))] if commits else []
+    texts += (
+        [(COMMITS, _text(view, "the runtime packages that are installed from commits", [], commits))] if commits else []
+    )
     builds = [
         (name, file_text(view, file, "Build requirements", option))
         for name, file in zip(numbered(BUILD, len(files)), files, strict=True)
@@ -110,6 +112,6 @@ def _unsupported(view: View, lines: list[_Lines], files: tuple[BuildFile, ...], 
         yield f"indexes: Hermeto reads one index for a file; it does not find the releases of {', '.join(others)}"
     if files:
         yield (
-            "which build uses what: pip takes what it finds among the fetched files, unless "
+            "the versions of each build: pip selects any of the downloaded files that fits, unless "
             f"PIP_BUILD_CONSTRAINT={numbered(BUILD, len(files))[0]} is set"
         )

@@ -49,7 +49,7 @@ def document(view: View) -> Exported:
     return Exported(
         files=(("deep-lock.json", json_document(found)),),
         usage="jq '.packages[] | select(.role == \"build-only\") | .name' {file}",
-        unsupported=("what the lock was made from (inputs) is not in the document",),
+        unsupported=("the inputs of the lock",),
     )
 
 

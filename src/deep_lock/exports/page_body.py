@@ -1,4 +1,4 @@
-"""The part of a page that is read without a script: what a reviewer looks for first, then the packages by their use.
+"""The part of a page that works without a script: what a reviewer looks for first, then the packages by their use.
 
 Text from outside becomes text of an element, or an https link. Nothing else is markup.
 """

@@ -84,7 +84,7 @@ def runtime_lock(view: View, selectable: Selectable) -> PlainLock:
     return PlainLock(
         lock=lock,
         name="pylock.toml",
-        about="what is installed at run time",
+        about="the runtime packages",
         targets=view.targets,
         needs_uv=any(is_tree(own.entry) for own in packages),
         unsupported=(*unsupported_builds(view, packages), *unsupported_by_pip(packages)),
@@ -103,7 +103,7 @@ def build_environment(view: View, requested: str) -> PlainLock:
     return PlainLock(
         lock=lock,
         name=f"pylock.build-{own.name}.toml",
-        about=f"what {own.title} is built with",
+        about=f"the build environment of {own.title}",
         targets=own.targets,
         needs_uv=any(is_tree(member.entry) for member in own.members),
         unsupported=(*own.unsupported, *unsupported_builds(view, own.members), *unsupported_by_pip(own.members)),

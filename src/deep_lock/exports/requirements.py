@@ -65,7 +65,7 @@ def requirements(view: View, build: str) -> RequirementsFile:
     packages = own.members if own is not None else installed(view)
     targets = own.targets if own is not None else view.targets
     return RequirementsFile(
-        about=f"what {own.title} is built with" if own is not None else _about(view),
+        about=f"the build environment of {own.title}" if own is not None else _about(view),
         targets=targets,
         lines=tuple(line for package in packages for line in _lines(view, package)),
         folders=_folders(view, packages),
@@ -98,8 +98,8 @@ def _about(view: View) -> str:
         scope_text(scope, members) if scope in owned else f"{scope.kind} {scope.name}"
         for scope in sorted(InstallSelection(extras=view.extras, groups=view.groups).scopes)
     ]
-    subject = f"what member {view.package} installs" if view.package else "what is installed"
-    return f"{subject} at run time" + (f", with {', '.join(added)}" if added else "")
+    subject = f"the runtime packages of member {view.package}" if view.package else "the runtime packages"
+    return subject + (f", with {', '.join(added)}" if added else "")
 
 
 # -- lines

@@ -1,4 +1,4 @@
-"""What an SBOM says of each package, in any format: package URL, role, properties.
+"""The data of an SBOM about each package, for every format: package URL, role, properties.
 
 Invariant: an SBOM says nothing that the lock does not say, but for what was read in the locked files, on request. Its time is that of the newest upload in the lock, so that
 equal locks give equal documents.

@@ -41,7 +41,7 @@ def document(view: View, public_index: str, contents: Contents | None = None) ->
         usage="pyspdxtools -i {file}, or: grype sbom:{file}",
         unsupported=(
             "which packages a target installs: markers are comments, which scanners do not read",
-            "checksums of a release with several files: they are a comment",
+            "checksums of a package with several files: they are in a comment",
         ),
     )
 

@@ -126,7 +126,7 @@ def deliver(
     *,
     clock: Callable[[], datetime],
 ) -> tuple[Delivery, ...]:
-    """Deliver the new locks of each repository, and return what became of them. The state folder has the texts of the locks.
+    """Deliver the new locks of each repository, and return the results. The state folder has the texts of the locks.
 
     ``clock`` gives the time of each delivery. A failure in one repository does not stop the others. Raises UsageError for options that do not fit, and a state folder that
     cannot be read or written.

@@ -1,8 +1,8 @@
-"""The journal of a fleet, ``fleet.jsonl``: what became of each repository, in the order in which it was known.
+"""The journal of a fleet, ``fleet.jsonl``: the result of each repository, in the order of the results.
 
 Next to it are the locks, and the lists of pages that results depend on, each in a file with its sha256 as name.
 
-A line is a `Run`, which begins a run, or a `RepositoryResult`. Each line is on the disk before the run goes on, so that a kill
+A line is a `Run`, which begins a run, or a `RepositoryResult`. Each line is on the disk before the run continues, so that a kill
 loses nothing that is done. The line at the end that a kill cut off is left out.
 """
 
@@ -48,7 +48,7 @@ class Known(Struct, frozen=True, kw_only=True):
     done: dict[str, RepositoryResult] = {}
     """What that run did, by the name of the repository."""
     results: dict[str, RepositoryResult] = {}
-    """The last result of each repository, of whichever run."""
+    """The last result of each repository, of any run."""
 
 
 def read_journal(folder: Path) -> Known:

@@ -200,7 +200,7 @@ def _shown(names: Collection[str]) -> str:
 def _reason_to_run(
     repository: Repository, commit: str, last: RepositoryResult | None, options: TaskOptions, configuration: str
 ) -> str:
-    """Return why a repository must run, whatever its pages are; empty where nothing else can have changed its last result."""
+    """Return why a repository must run, with any pages; empty where nothing else can have changed its last result."""
     if last is None or last.url != repository.url:
         return "it has no result"
     other = [own for own in last.projects if own.status not in {"up-to-date", "changed"}]

@@ -313,7 +313,7 @@ def _vulnerable(
 
 
 def _is_folder(own: Use) -> bool:
-    """Whether the source is a folder: no database can know the user's own project, whatever its name is."""
+    """Whether the source is a folder: no database can know the user's own project, by any name."""
     return bool(own.source) and "://" not in own.source and not own.source.startswith("git+")
 
 

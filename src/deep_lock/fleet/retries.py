@@ -22,7 +22,7 @@ WORKER_WAIT_SECONDS = 60.0
 def result_of(future: "Future[Done]", *, again: str) -> Done | str:
     """Return what a worker returned; the reason where the worker is gone. Raises NetworkError where the scheduler is gone.
 
-    ``again`` says how the run goes on.
+    ``again`` says how the run continues.
     """
     try:
         return future.result()
@@ -33,7 +33,7 @@ def result_of(future: "Future[Done]", *, again: str) -> Done | str:
 
 
 def no_workers(seconds: float, *, again: str) -> NetworkError:
-    """Return the error of a run that has waited for workers. ``again`` says how the run goes on."""
+    """Return the error of a run that has waited for workers. ``again`` says how the run continues."""
     return NetworkError(f"the scheduler has had no worker for {seconds:.0f} s", hint=f"start workers; {again}")
 
 

@@ -136,7 +136,7 @@ def run_fleet(
 
     ``journal`` is the one of ``options.state``.
 
-    An interruption leaves a journal with which ``resume`` goes on. Raises UsageError, and NetworkError where the scheduler is lost.
+    An interruption leaves a journal with which ``resume`` continues. Raises UsageError, and NetworkError where the scheduler is lost.
     """
     started = time.monotonic()
     known = read_journal(options.state)
@@ -189,7 +189,7 @@ def _known(result: RepositoryResult, last: RepositoryResult | None) -> tuple[Res
 
 
 def _resumed(known: Known, plan: Plan, options: FleetOptions) -> Run:
-    """Return the run that goes on. Raises UsageError where there is none, or it had other options."""
+    """Return the run that continues. Raises UsageError where there is none, or it had other options."""
     if known.run is None:
         raise UsageError(f"{options.state}: there is no run to resume", hint="run the command without --resume")
     if known.run.configuration != plan.configuration:

@@ -135,7 +135,7 @@ def _update(connection: sqlite3.Connection, contents: Contents) -> None:
 
 
 def _make_tables(connection: sqlite3.Connection) -> None:
-    """Make all tables anew."""
+    """Make all tables again."""
     for (name,) in connection.execute(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     ).fetchall():

@@ -460,7 +460,7 @@ class _ActiveParts:
                 self._first.setdefault(selector, []).append(node)
 
     def parts(self, selector: str) -> frozenset[Scope]:
-        """Return the parts with which a selector may be active, whatever the markers on the way. Raises LimitExceeded."""
+        """Return the parts with which a selector may be active, for any markers on the way. Raises LimitExceeded."""
         queue = list(dict.fromkeys(self._first.get(selector, ())))
         seen = set(queue)
         for node in queue:

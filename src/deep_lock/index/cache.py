@@ -91,7 +91,7 @@ class Cache:
         folder at the same time, and what one of them has fetched is not fetched by another. ``remote`` is the cache that other
         machines use too.
 
-        Raises CacheInvalid where another user could write to it. Where it cannot be made, the run goes on without it.
+        Raises CacheInvalid where another user could write to it. Where it cannot be made, the run continues without it.
         """
         self.folder = folder
         self.remote = remote

@@ -48,7 +48,7 @@ class OnceMap(Generic[K, V]):
             future.set_result(work())
         except BaseException as error:
             future.set_exception(error)
-            if not isinstance(error, Exception):  # an interrupt ends the run: waiters must not hang, and it goes on
+            if not isinstance(error, Exception):  # an interrupt ends the run: waiters must not hang, and it continues
                 raise
         return future
 

@@ -35,7 +35,7 @@ MAX_LOCK_BYTES = 64 * 1024 * 1024
 
 _UPGRADE = "upgrade deep-lock"
 _RESTORE = (
-    'restore the file, for example with git, or delete it and run "deep-lock lock", which selects every version anew'
+    'restore the file, for example with git, or delete it and run "deep-lock lock", which selects every version again'
 )
 _RELOCK = 'take either side of the merge (git checkout --ours or --theirs), then run "deep-lock lock": it keeps every pin that still fits'
 _CONFLICT = re.compile(r"^(?:<{7}|={7}|>{7}|\|{7})(?=[ \r\n]|\Z)", re.MULTILINE)

@@ -85,7 +85,7 @@ def require_same_bytes(old: Lock, new: Lock, accepted: Collection[str] = ()) -> 
 
     The files of an index are compared by project and name, archives of direct references by URL. Where a package is of several
     indexes, its files are compared with those of the same index. ``accepted`` are the names of files that the user names. A file
-    with a path may be built anew. Raises HashMismatch.
+    with a path may be built again. Raises HashMismatch.
     """
     before: dict[tuple[str, str], dict[str | None, str]] = {}
     for entry in old.packages:

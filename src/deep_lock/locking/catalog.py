@@ -211,7 +211,7 @@ class IndexCatalog:
         self._learned[_key(source)] = KnownMetadata(metadata=metadata, evidence="assumed", assumed_from=assumed_from)
 
     def _guess(self, source: Buildable, version: Version) -> tuple[Metadata, str]:
-        """Return the best guess at metadata that only a backend knows, and its source in words."""
+        """Return the best guess at metadata that only a backend knows, and its source as text."""
         if isinstance(source, SourceDistribution):
             wheels = [file for file in self._releases.of_release(source) if isinstance(file, Wheel)]
             if wheels:

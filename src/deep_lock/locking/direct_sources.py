@@ -66,7 +66,7 @@ class PreviousPins(Struct, frozen=True, kw_only=True):
 def previous_pins(
     old: Lock | None, *, without: frozenset[str], accepted_files: frozenset[str] = frozenset()
 ) -> PreviousPins:
-    """Return the pins of a lock, less those of the projects that are upgraded and of files that the user accepts anew."""
+    """Return the pins of a lock, less those of the projects that are upgraded and of changed files that the user accepts."""
     commits: dict[tuple[str, str | None], str] = {}
     digests: dict[str, str] = {}
     moved: set[tuple[str, str | None]] = set()  # folders of one repository move together

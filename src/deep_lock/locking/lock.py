@@ -1,4 +1,4 @@
-"""The use case `lock`: check a lock against its inputs, or make it anew, and write it.
+"""The use case `lock`: check a lock against its inputs, or make it again, and write it.
 
 Invariant: until a lock is complete and keeps its invariants, nothing is written; the old file stays as it was.
 """

@@ -47,7 +47,7 @@ class PreviousFiles:
         self.has_every_target = {target.label for target in settings.targets} <= {own.name for own in previous.targets}
 
     def get(self, name: NormalizedName, version: Version, index: str) -> _Kept | None:
-        """Return the release; None where its files are chosen anew."""
+        """Return the release; None where its files are chosen again."""
         kept = self._releases.get((name, version, index))
         if kept is None or not self._same_list or name in self._settings.upgrade.names:
             return None
@@ -125,7 +125,7 @@ class ReleaseFiles(Struct, frozen=True, kw_only=True):
         return files if choose(own, target, self.settings.selection, yanked_ok=True) is None else own
 
     def every(self, name: NormalizedName, version: Version, index: str = "") -> Sequence[Distribution]:
-        """Return the files that exist of a release, whatever the target. Raises as `files`.
+        """Return the files that exist of a release, for any target. Raises as `files`.
 
         A release that had no wheel has none on the same targets now.
         """

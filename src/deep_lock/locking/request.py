@@ -57,7 +57,7 @@ def open_request(options: LockOptions, reporter: Reporter, previous: Lock | None
         inputs = with_dynamic_metadata(inputs, project_build.from_lock(inputs.project, previous))
     if previous is not None and previous.inputs.pinned and inputs.foreign is None:
         message = (
-            f"was made from {show(', '.join(previous.inputs.sources))}, and this run resolves the project anew:"
+            f"was made from {show(', '.join(previous.inputs.sources))}, and this run resolves the project again:"
             " deep-lock deepen keeps its pins"
         )
         reporter(Warned(code="was-deepened", subject=path.name, message=message))

@@ -84,7 +84,7 @@ def build_lock(request: LockRequest, reporter: Reporter) -> NewLock:
 def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | LockRequest:
     """Return the lock, or the request without the default targets that turn out to be excluded.
 
-    The lock is then made anew: it has nothing of a target that is left out.
+    The lock is then made again: it has nothing of a target that is left out.
     """
     settings, context, trees = request.settings, request.context, request.inputs.trees
     indexes = settings.network.indexes

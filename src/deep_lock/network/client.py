@@ -189,7 +189,7 @@ class HttpClient:
     ) -> tuple[str, int]:
         """Write a file into ``file`` (it is emptied first); return its sha256 and its size. ``named_by`` as in `get`.
 
-        The bytes are stored as they come, whatever Content-Encoding is: many servers set that header on archives that
+        The bytes are stored as they come, with any Content-Encoding: many servers set that header on archives that
         are gzip by themselves. Bytes with another digest than ``sha256`` are fetched once more, past all caches; then
         HashMismatch is raised and ``file`` is left empty. Raises NotFound for a 404, else as `get`. An OSError is that
         of ``file``.

@@ -86,7 +86,7 @@ _SETTINGS = (
     "transfer.fsckObjects=true",
     "core.packedGitWindowSize=64m",  # git maps less into its memory, which is limited
     "core.packedGitLimit=512m",
-    "pack.threads=4",  # each thread takes addresses, whatever the number of processors
+    "pack.threads=4",  # each thread takes addresses, on any number of processors
 )
 _LIMITED = """
     ulimit -c 0; ulimit -S -t "$1"; ulimit -H -t "$2"; ulimit -f "$3"; ulimit -v "$4" 2>/dev/null
@@ -107,7 +107,7 @@ _ATTRIBUTES = "* -export-ignore -export-subst -text -eol -ident -filter -working
 _NO_REASON = re.compile(
     r"fatal: could not read from remote repository\.|please make sure|and the repository exists", re.IGNORECASE
 )
-"""Lines that git prints after the reason, whatever it is."""
+"""Lines that git prints after any reason."""
 
 _REFUSED = re.compile(
     r"dubious ownership|does not appear to be a git repository|not a git repository|^fatal: repository .* not found$"

@@ -77,7 +77,7 @@ class RequestBudget:
         self._take_turn(origin)
         while (wait := self._server_wait(origin)) > 0 and not self._is_closing():
             self._sleep(wait)
-            self._take_turn(origin)  # else all processes go on at the same moment
+            self._take_turn(origin)  # else all processes continue at the same moment
         at_once = self._limits.at_once or (BUSY_HOST_SLOTS if wait > -_BUSY_SECONDS else 0)
         slot = self._take_slot(origin, at_once) if at_once else None
         try:

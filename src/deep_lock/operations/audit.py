@@ -1,7 +1,7 @@
 """The work of `audit`: a lock, compared with advisories; what fixes each finding, and which of them are ignored.
 
 The lock is not changed. Besides the sources of advisories only the index pages of affected projects are read, to find a version
-with the fix and what excludes it. Without them the audit goes on.
+with the fix and what excludes it. Without them the audit continues.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

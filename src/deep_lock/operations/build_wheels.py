@@ -201,7 +201,7 @@ def _absent(waiting: Sequence[BuiltArtifact], failed: Collection[Key]) -> set[Ke
 
 
 def _failure(errors: Sequence[DeepLockError], absent: Sequence[str]) -> DeepLockError:
-    """Return the one error of a run, whichever number of builds failed. It is BuildUnfinished only where all of them are."""
+    """Return the one error of a run, for any number of failed builds. It is BuildUnfinished only where all of them are."""
     if len(errors) == 1 and not absent:
         return errors[0]
     lines = [f"{len(errors)} {'build' if len(errors) == 1 else 'builds'} failed:"]

@@ -1,4 +1,4 @@
-"""Reads the wheels and sdists of a lock, for what they contain: those at hand, and those that are fetched for it.
+"""Reads the contents of the wheels and sdists of a lock, from the cache, from folders, or after a download.
 
 At hand is a file in the cache or in a folder of the project. What was read once is known by the sha256 of the file.
 """
@@ -206,5 +206,5 @@ def contents_of(file: BinaryIO, filename: str) -> FileContents:
 
 
 def claim(read: FilesRead, wheels: str = "wheels") -> str:
-    """Return how many wheels were read, in words."""
+    """Return how many wheels were read, as text."""
     return f"the contents of {len(read.contents)} of {read.total} {wheels} were read"

@@ -61,5 +61,5 @@ def _attributes(path: Path, *, undo: bool, check: bool) -> list[str]:
 
 
 def summary(path: Path, reporter: Reporter) -> str:
-    """Return a lock in few words. Raises UsageError where there is none, and LockInvalid."""
+    """Return a lock in a short form. Raises UsageError where there is none, and LockInvalid."""
     return short_text(require_lock(path, reporter))

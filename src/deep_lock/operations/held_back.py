@@ -1,4 +1,4 @@
-"""What holds a newer version back: the project's own requirements, and those of the packages that are locked with it.
+"""The requirements that exclude a newer version: those of the project, and those of the packages that are locked with it.
 
 Nothing is resolved. A bound of a locked package counts although another version of that package may not have it: then that one
 has to be upgraded first.

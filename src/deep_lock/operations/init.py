@@ -1,4 +1,4 @@
-"""The work of `init`: a first configuration that fits the project. No index is used."""
+"""The work of `init`: a first configuration for the project. No index is used."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any

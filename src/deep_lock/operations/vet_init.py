@@ -35,7 +35,7 @@ def init(options: VetOptions, reporter: Reporter) -> Begun:
         if is_there(folder / name):
             raise UsageError(
                 f"{folder / name}: is there already; nothing was written",
-                hint="deep-lock vet check shows what is not covered; remove the folder to begin anew",
+                hint="deep-lock vet check shows what is not covered; remove the folder to begin again",
             )
     exemptions = exempt(needed)
     projects = {need.entry.name for need in needed}

@@ -1,4 +1,4 @@
-"""The work of `vet suggest`: for each release that is not covered the least to read, whole files or what differs.
+"""The work of `vet suggest`: the smallest review of each release that is not covered, of whole files or of differences.
 
 Files are fetched, or taken from the cache, and have the sha256 of the lock or of the record that covers them.
 """

@@ -1,4 +1,4 @@
-"""The work of `wheelhouse`: a folder of the wheels of one target. Locked wheels are fetched, other packages are built here.
+"""The work of `wheelhouse`: a folder with the wheels of one target. Locked wheels are downloaded, others are built.
 
 Invariants: nothing is resolved, and what the lock does not have is an error. A file is complete or not there. wheelhouse.json
 has what was built, by the digest of everything that went into it, so that a second run builds nothing.

@@ -1,4 +1,4 @@
-"""The work of `why` and `tree`: what is in a lock, and why."""
+"""The work of `why` and `tree`: the packages of a lock, and the chains of requirements to them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Readers of text from outside, bounded before they parse, that name the place of a fault."""
+"""Readers of text from outside. Each has limits before it parses, and reports the location of a fault."""
 
 from deep_lock.lazy import load_at_first_use
 

@@ -64,7 +64,7 @@ def _read_backend_path(value: Any, faults: Faults) -> tuple[str, ...]:
 
 
 def _is_inside(path: str) -> bool:
-    """Whether a path cannot leave the source tree, on any system and whatever it is a link to.
+    """Whether a path cannot leave the source tree, on any system and through any link.
 
     PEP 517 resolves links first, so ".." may lead anywhere: it is refused in any position.
     """

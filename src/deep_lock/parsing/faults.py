@@ -1,4 +1,4 @@
-"""All faults of one file in one message, so that they can be fixed in one go."""
+"""All faults of one file in one message, so that the user can fix them together."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -73,7 +73,7 @@ def to_specifier(text: str) -> SpecifierSet:
         return SpecifierSet()
     if len(union) == 1:
         return _specifier(union[0])
-    return _specifier(_united(union, text))
+    return _specifier(_combined(union, text))
 
 
 def to_python_specifier(text: str) -> str:
@@ -84,7 +84,7 @@ def to_python_specifier(text: str) -> str:
     union = tuple(tuple(_as_python_series(clause) for clause in part) for part in read_constraint(text))
     if () in union:
         return ""
-    return str(_specifier(union[0] if len(union) == 1 else _united(union, text)))
+    return str(_specifier(union[0] if len(union) == 1 else _combined(union, text)))
 
 
 def to_python_marker(text: str) -> str:
@@ -164,7 +164,7 @@ def _specifier(clauses: Conjunction) -> SpecifierSet:
     return SpecifierSet(",".join(map(str, clauses)))
 
 
-def _united(union: tuple[Conjunction, ...], text: str) -> Conjunction:
+def _combined(union: tuple[Conjunction, ...], text: str) -> Conjunction:
     """Return one conjunction for a union: its outer bounds, and exclusions of what is between its ranges."""
     ranges = [one for one in (_range(part, text) for part in union) if not _is_empty(one)]
     if not ranges:

@@ -1,4 +1,4 @@
-"""A checkout whose authors are not the users of this machine: what is in it names its own files, and no others of the machine.
+"""A checkout by other authors: its files may name files of the checkout only, and no other file of this machine.
 
 `refuse_links` looks for links that lead out of it, once. `require_inside` checks each path that a file of it states.
 """

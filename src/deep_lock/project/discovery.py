@@ -1,6 +1,6 @@
 """Finds the projects below a folder, for a run that locks all of them.
 
-Not entered are hidden folders, virtual environments, ``node_modules``, links, git repositories inside of a git repository
+The search skips hidden folders, virtual environments, ``node_modules``, links, git repositories inside of a git repository
 (submodules, work trees), and what git ignores.
 """
 

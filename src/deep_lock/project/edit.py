@@ -189,7 +189,7 @@ def with_table(document: Document, text: str, *, after: Sequence[Keys] = ()) -> 
 
 
 def _merged(old: Any, new: Any) -> Any:
-    """Return the data of two texts, one after the other: tables are united, arrays of tables go on."""
+    """Return the data of two texts, one after the other: tables are combined, arrays of tables are continued."""
     if isinstance(old, dict) and isinstance(new, dict):
         return {**old, **{key: _merged(old[key], value) if key in old else value for key, value in new.items()}}
     return [*old, *new] if isinstance(old, list) and isinstance(new, list) else new

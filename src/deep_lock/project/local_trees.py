@@ -445,7 +445,7 @@ class LocalTrees:
         return replace(metadata, requires_dist=tuple(texts))
 
     def inputs(self, requirements: Iterable[Requirement]) -> tuple[LockedTree, ...]:
-        """Return the facts of every folder that is required, directly or not, whatever the markers: inputs of the lock."""
+        """Return the facts of every folder that is required, directly or not, with any markers: inputs of the lock."""
         found: dict[tuple[str, str], LockedTree] = {}
         queue = list(requirements)
         while queue:

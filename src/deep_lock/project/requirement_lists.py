@@ -66,7 +66,7 @@ def has_no_version(requirement: Requirement) -> bool:
 def with_requirement(document: edit.Document, where: ListName, text: str) -> edit.Document:
     """Add a requirement to a list, or replace the one of the same name and marker at its place.
 
-    A text without a version keeps the version of the one that it replaces, and their extras are united. A list that is sorted
+    A text without a version keeps the version of the one that it replaces, and their extras are combined. A list that is sorted
     stays sorted. Raises RequirementInvalid, ProjectInvalid and UsageError.
     """
     text = text.strip()
@@ -91,7 +91,7 @@ def with_requirement(document: edit.Document, where: ListName, text: str) -> edi
     if not same:
         return edit.with_item(document, keys, _position(values, text), text)
     (index,) = same
-    replaced = _united(values[index], text)
+    replaced = _combined(values[index], text)
     return document if replaced == values[index] else edit.with_replaced(document, keys, index, replaced)
 
 
@@ -130,7 +130,7 @@ def with_version(text: str, specifier: str) -> str:
     return f"{text[:at].rstrip()}{specifier}{text[at:]}"
 
 
-def _united(old: str, new: str) -> str:
+def _combined(old: str, new: str) -> str:
     """Return the text that replaces ``old``."""
     was, now = parse_requirement(old), parse_requirement(new)
     extras = was.extras | now.extras

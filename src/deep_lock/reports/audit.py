@@ -101,7 +101,7 @@ class Audit(Struct, frozen=True, kw_only=True):
         return tuple(row for row in self.rows if row.hit.vulnerability.is_malware and not row.ignored)
 
 
-# -- in words
+# -- as text
 
 
 def claim(audit: Audit) -> str:

@@ -1,4 +1,4 @@
-"""A comparison of two locks as text, Markdown, JSON, SARIF 2.1.0 and workflow commands of GitHub; and a lock in few words.
+"""A comparison of two locks as text, Markdown, JSON, SARIF 2.1.0 and workflow commands of GitHub; and a lock in a short form.
 
 docs/formats/diff-json.md describes the JSON document. Within a version keys are only added.
 """
@@ -77,7 +77,7 @@ class Review(Struct, frozen=True, kw_only=True):
     """Of all changes, also of those that are not listed since another one of a higher rank has the same fact."""
     not_compared: tuple[Part, ...] = ()
     wheels: str = ""
-    """How many of the new wheels were read, in words; empty where none were to be read."""
+    """How many of the new wheels were read, as text; empty where none were to be read."""
     findings: tuple[Finding, ...] = ()
     """What the policy of the project finds in the new lock."""
     labels: tuple[str, ...] = ()
@@ -91,13 +91,13 @@ class Review(Struct, frozen=True, kw_only=True):
 
     @property
     def details(self) -> str:
-        """How many packages have other details, in words."""
+        """How many packages have other details, as text."""
         counts = Counter(change.code for change in self.changes)
         return "; ".join(f"{count} {DETAILS[code]}" for code, count in counts.items() if code in DETAILS)
 
     @property
     def missing(self) -> str:
-        """What is not compared, in words; empty where everything is."""
+        """What is not compared, as text; empty where everything is."""
         return (
             f"Not compared, since one of the locks has none: {', '.join(self.not_compared)}"
             if self.not_compared
@@ -106,7 +106,7 @@ class Review(Struct, frozen=True, kw_only=True):
 
     @property
     def unchanged(self) -> str:
-        """What a reviewer need not look for, in words. It claims only what was compared."""
+        """What a reviewer need not look for, as text. It claims only what was compared."""
         found = {change.code for change in self.changes}
         parts = []
         if "builds" not in self.not_compared and not found & BUILD_CODES:
@@ -274,7 +274,7 @@ def github(review: Review) -> Safe:
 
 
 def short_text(lock: Lock) -> Safe:
-    """Return a lock in few words."""
+    """Return a lock in a short form."""
     found = [f"requirement {text}" for text in lock.inputs.requirements]
     labels = [target.name for target in lock.targets]
     found += [f"target {label}" for label in labels]

@@ -51,7 +51,7 @@ def finding_row(finding: Finding) -> dict[str, str | list[str]]:
 
 
 def counts(findings: Sequence[Finding]) -> str:
-    """Return how many of each severity there are, in words."""
+    """Return how many of each severity there are, as text."""
     found = Counter(finding.severity for finding in findings)
     words = [f"{count} {severity}{'' if count == 1 else 's'}" for severity in SEVERITIES if (count := found[severity])]
     return ", ".join(words) or "nothing found"
@@ -80,7 +80,7 @@ def findings_sarif(findings: Sequence[Finding], path: str, lines: Mapping[str, i
 
 
 def _meaning(code: str) -> str:
-    """Return what a code means: a rule of a policy, a change, or else the code itself in words."""
+    """Return what a code means: a rule of a policy, a change, or else the code itself as text."""
     known = RULES[code][1] if code in RULES else ""
     return known or (CODES[code][2] if code in CODES else code.replace("-", " "))
 

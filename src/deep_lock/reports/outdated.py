@@ -84,7 +84,7 @@ class Outdated(Struct, frozen=True, kw_only=True):
 
     @property
     def environment(self) -> str:
-        """Where it is, in words."""
+        """Where it is, as text."""
         return f"build of {self.build}" if self.scope == "build" else "runtime"
 
     def group(self, by: GroupBy) -> str:
@@ -147,14 +147,14 @@ def _age(days: int) -> str:
 
 
 def blocker_text(own: Blocker) -> str:
-    """Return what holds a version back, in words."""
+    """Return what holds a version back, as text."""
     about = ", ".join(show(text, limit=400) for text in (own.requirement, own.reason) if text)
     via = f" (via {' > '.join(map(show, own.chain))})" if len(own.chain) > 1 else ""
     return f"{show(own.package) or 'the project'}: {about}{via}"
 
 
 def outdated_count(rows: Sequence[Outdated]) -> str:
-    """Return how many packages are outdated, in words."""
+    """Return how many packages are outdated, as text."""
     count = len({row.name for row in rows})
     return f"{count} {'package is' if count == 1 else 'packages are'} outdated" if rows else "nothing is outdated"
 

@@ -1,4 +1,4 @@
-"""What `vet check` found: as text, JSON, Markdown, SARIF, and annotations of GitHub. And what `vet suggest` found."""
+"""What `vet check` found: as text, JSON, Markdown, SARIF, and annotations of GitHub. Also the output of `vet suggest`."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -89,7 +89,7 @@ class Suggestion(Struct, frozen=True, kw_only=True):
     """Of all files, in bytes, by the lock."""
 
 
-# -- in words
+# -- as text
 
 
 def claim(check: VetCheck) -> str:
@@ -175,7 +175,7 @@ def certify_commands(own: Suggestion, lock: Path) -> tuple[str, ...]:
 
 
 def amount(own: Suggestion) -> str:
-    """Return how much there is to read, in words."""
+    """Return how much there is to read, as text."""
     if own.to_read is None:
         return f"{own.size} bytes of files, which could not be fetched"
     lines = counted(own.to_read.lines, "line")
@@ -183,7 +183,7 @@ def amount(own: Suggestion) -> str:
 
 
 def total(found: Sequence[Suggestion]) -> str:
-    """Return how much there is to read in all, in words."""
+    """Return how much there is to read in all, as text."""
     known = [own.to_read.lines for own in found if own.to_read is not None]
     releases = f"{counted(len(found), 'release')} not covered"
     if not known:

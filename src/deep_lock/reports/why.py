@@ -18,7 +18,7 @@ from deep_lock.targets.short_form import short_form
 
 
 class Reasons(Struct, frozen=True, kw_only=True):
-    """The paths to one package, in words, the shortest first."""
+    """The paths to one package, as text, the shortest first."""
 
     entry: LockedPackage
     labels: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What one problem can pin: the releases of a project, best first, and the file that its target takes of each.
+"""The candidates of one problem: the releases of a project, best first, and the file of each that its target uses.
 
 `choose` is called for thousands of releases and returns no reasons; `refusals` is called only for an error message, and
 finds the reasons again.

@@ -1,4 +1,4 @@
-"""What a problem and a release require on one target: markers evaluated, overrides applied."""
+"""The requirements of a problem and of a release on one target, after markers and overrides."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""How far an answer takes direct names, which the problem itself requires, back from their best releases.
+"""How far a result moves the direct dependencies of a problem back from their best releases.
 
 A search decides one name after the other, and a name that is decided late accepts what the others have left: it may go back
 for years where another name could go back by one release. So `search` tries several limits, and compares the answers.
@@ -114,7 +114,7 @@ class DirectNames:
         return Distance()  # a pre-release that only another requirement allows
 
     def distance(self, answer: Mapping[NormalizedName, Candidate]) -> Distance:
-        """Return how far an answer takes all the names back together."""
+        """Return how far a result moves all the names back together."""
         return self._sum(self._specifiers, answer)
 
     def _sum(self, names: Iterable[NormalizedName], answer: Mapping[NormalizedName, Candidate]) -> Distance:
@@ -179,7 +179,7 @@ class Limit(Struct, frozen=True, kw_only=True):
         return Limit(names=self.names, free=frozenset(self.names))
 
     def with_strict(self, name: NormalizedName, best: Distance) -> "Limit":
-        """Return the limit of a better answer that keeps one name more, whatever requires it."""
+        """Return the limit of a better result that keeps one name more, for any package that requires it."""
         kept = (name, *(own for own in self.kept if own != name))
         return Limit(names=self.names, kept=kept, factor=self.factor, strict=frozenset({name}), best=best)
 

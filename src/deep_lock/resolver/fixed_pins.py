@@ -1,4 +1,4 @@
-"""A problem whose answer is imported: the pins of another tool's lock, as they are.
+"""A problem with an imported result: the pins of another tool's lock, without a change.
 
 Invariant: only the file that a target takes is chosen, and no pin is added. A requirement that the pins do not satisfy is
 no error, because the other tool may ignore it on purpose: `unmet_requirements` reports it.

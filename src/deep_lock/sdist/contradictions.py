@@ -1,8 +1,8 @@
-"""Where the files of an sdist state different metadata: then none of them is a proof, and its build backend knows.
+"""Finds sdists whose files state different metadata. Then no file is a proof, and only the build backend knows the metadata.
 
-Compared are name, extra, specifier and URL of each requirement, and Requires-Python. Not compared are markers, which backends
-write in many ways, and extras that require nothing. A requirement of the project itself is that of its extras: hatchling
-writes these out.
+The name, extra, specifier and URL of each requirement, and Requires-Python, are compared. Markers are not compared,
+because backends write them in many ways. Extras that require nothing are not compared either. A requirement of the
+project itself is that of its extras: hatchling writes these out.
 """
 
 import re

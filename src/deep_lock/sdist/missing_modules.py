@@ -1,4 +1,4 @@
-"""Modules that a build needs and its environment lacks, by the names of the projects there, and what adds them.
+"""Modules that a build needs and that no project in its environment provides, and the configuration that adds them.
 
 Invariant: a project is named for a module only if a table here has it, or if the sdist itself requires it. A project that has
 the name of the module on an index may be by other authors, and malicious.

@@ -1,7 +1,7 @@
 """The modules that a setup.py imports whenever it runs: without them it fails before it calls setup().
 
-Read are the import statements that no condition guards, of setup.py and of the sdist's own modules that these load. An import
-in a function, under a condition, or in a ``try`` whose ``except ImportError`` goes on, is no need.
+The import statements of setup.py, and of the sdist's own modules that it loads, are read. An import in a function, under a
+condition, or in a ``try`` whose ``except ImportError`` continues, does not count.
 """
 
 import ast
@@ -44,7 +44,7 @@ REMOVED = {
 """Modules of the standard library, and the minor version of Python 3 that has them no longer."""
 
 STANDARD = (sys.stdlib_module_names | {"annotationlib", "compression"}) - REMOVED.keys()
-"""The standard library of every Python, whichever runs this. A module that is new in one counts for all."""
+"""The standard library of every Python, on any version. A module that is new in one counts for all."""
 
 NAMESPACES = frozenset({"azure", "backports", "google", "jaraco", "ruamel", "sphinxcontrib", "zope"})
 """Packages that many projects share: the second name decides which."""

@@ -1,4 +1,4 @@
-"""The few marker terms that hold on some declared targets and on no others: a small boolean minimization.
+"""Finds few marker terms that are true on some targets of the lock and false on all others (boolean minimization).
 
 Targets are cells of a grid: Pythons in order on one axis, (platform_machine, sys_platform) on the other. A set of cells
 is kept as the bits of a number. A term is a rectangle: neighboring Pythons (or all but one) x platforms that share a

@@ -106,7 +106,7 @@ def micro_samples(texts: Iterable[str], target: Target) -> list[tuple[Mapping[st
 
 
 def is_whole(part: TargetPart, target: Target) -> bool:
-    """Whether a part is the whole target, whatever its terms are."""
+    """Whether a part is the whole target, with any terms."""
     return part == whole(target) or without(part, target).is_never
 
 

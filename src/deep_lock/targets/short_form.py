@@ -1,4 +1,4 @@
-"""A set of targets in few words: "cp312-cp315, all platforms", "15 of 20: all but Windows".
+"""A set of targets in a short form: "cp312-cp315, all platforms", "15 of 20: all but Windows".
 
 Invariant: the words mean exactly the set, among the targets of the lock. The grammar:
 
@@ -26,7 +26,7 @@ def system_of(platform: str) -> str:
 
 
 def short_form(labels: Collection[str], every: Sequence[str]) -> str:
-    """Return the labels of targets in few words. ``every`` has those of the lock; labels that it does not have are listed."""
+    """Return the labels of targets in a short form. ``every`` has those of the lock; labels that it does not have are listed."""
     is_part = 1 < len(labels) < len(every) and set(labels) <= set(every)
     return f"{len(set(labels))} of {len(every)}: {in_words(labels, every)}" if is_part else in_words(labels, every)
 

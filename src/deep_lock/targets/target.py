@@ -90,7 +90,7 @@ def _python_fits(requires_python: str, python_full_version: str) -> bool:
 
 
 def same_pythons(one: str | None, other: str | None) -> bool:
-    """Whether two Requires-Python admit the same, whatever the order and the blanks of their specifiers."""
+    """Whether two Requires-Python allow the same versions; the order and the blanks of their specifiers do not count."""
     if one == other:
         return True
     specifier = _specifier(one or "")

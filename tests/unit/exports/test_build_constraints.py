@@ -221,7 +221,7 @@ def shown(exported: Exported) -> dict[str, str]:
     return {name: re.sub(r" \\\n    --hash=\S+", "", text) for name, text in exported.files}
 
 
-HEAD = "# Build constraints of deep.lock, made by deep-lock export, for:\n"
+HEAD = "# Build constraints of deep.lock, made by deep-lock export, for the builds of:\n"
 
 
 def test_one_file_where_one_will_do() -> None:
@@ -233,7 +233,7 @@ def test_one_file_where_one_will_do() -> None:
     )
     exported = constraints(view, per_sdist=False)
     assert shown(exported) == {
-        "build-constraints.txt": f"{HEAD}#   left 1.0; within it maker 3.0\n#   right 2.0\nhelper==1.0\nmaker==3.0\n"
+        "build-constraints.txt": f"{HEAD}#   left 1.0, and inside it maker 3.0\n#   right 2.0\nhelper==1.0\nmaker==3.0\n"
     }
     digest = wheel("helper", "1.0").sha256
     assert f"helper==1.0 \\\n    --hash=sha256:{digest}\n" in exported.files[0][1]
@@ -294,12 +294,12 @@ def test_a_build_that_conflicts_with_one_inside_it_is_reported() -> None:
     )
     exported = constraints(view, per_sdist=False)
     assert shown(exported) == {
-        "build-constraints-1.txt": f"{HEAD}#   a 1.0, its own environment only\nhelper==2.0\nmaker==3.0\n",
+        "build-constraints-1.txt": f"{HEAD}#   a 1.0 (only its own environment, without builds inside it)\nhelper==2.0\nmaker==3.0\n",
         "build-constraints-2.txt": f"{HEAD}#   maker 3.0\nhelper==1.0\n",
     }
     assert exported.unsupported[0] == (
         "a 1.0: no single file serves all of its builds, so pip and uv cannot build it in one run, and deep-lock wheelhouse "
-        "can: maker 3.0 is built with helper 1.0, a 1.0 with helper 2.0"
+        "can: maker 3.0 is built with helper 1.0, and a 1.0 with helper 2.0"
     )
 
 
@@ -333,7 +333,7 @@ def test_targets_that_no_marker_distinguishes() -> None:
 
 def test_where_nothing_is_built_there_is_one_file_without_a_pin() -> None:
     exported = constraints(world(), per_sdist=False)
-    assert shown(exported) == {"build-constraints.txt": f"{HEAD}#   nothing: nothing is built\n"}
+    assert shown(exported) == {"build-constraints.txt": f"{HEAD}#   no package: nothing is built\n"}
     assert (exported.usage, exported.unsupported) == ("pip install --require-hashes -r requirements.txt", ())
 
 

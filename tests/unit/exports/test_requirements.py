@@ -123,7 +123,7 @@ def test_the_text_is_this() -> None:
     made = exported(CLOSED, targets=(WINDOWS,), output=Path("need/our reqs.txt"))
     text = made.files[0][1]
     assert text.splitlines()[:5] == [
-        "# Made by deep-lock from closed.lock: what is installed at run time. Do not edit: export again.",
+        "# Made by deep-lock from closed.lock: the runtime packages. Do not edit: export again.",
         f"# For {WINDOWS}.",
         '# pip install --require-hashes -r "our reqs.txt"',
         "click==8.5.1 \\",

@@ -20,7 +20,7 @@ LOCKS = Path(__file__).parents[3] / "fixtures" / "locks"
 BROKEN = LOCKS / "broken"
 MESSAGES = tomllib.loads((BROKEN / "messages.toml").read_text("utf-8"))
 RESTORE = (
-    'restore the file, for example with git, or delete it and run "deep-lock lock", which selects every version anew'
+    'restore the file, for example with git, or delete it and run "deep-lock lock", which selects every version again'
 )
 GOLDEN = ("example", "closed", "small")
 

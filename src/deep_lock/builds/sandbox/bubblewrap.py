@@ -1,8 +1,8 @@
-"""Bubblewrap around the supervisor: a root of its own, without network and without other processes.
+"""Bubblewrap around the supervisor: its own root folder, no network and no other processes.
 
 It is optional, and never trusted alone: the confinement inside is the same. It adds that other files are invisible, and
 that the kernel ends every process of a hook with its first one. It is searched for in the system's folders only, since
-anyone can extend PATH.
+any user can extend PATH.
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """The program around a hook: ``PYTHON -I -S confine.py SETTINGS.json``. A guard, a supervisor, and the confined child.
 
-Invariant: it runs under whatever CPython (3.9 or newer) the hook needs, so it imports the standard library and nothing of
+Invariant: it runs under any CPython (3.9 or newer) that the hook needs, so it imports the standard library and nothing of
 deep-lock; its settings are all of its input. No untrusted code runs before every step of the confinement has succeeded,
 and a step that fails ends the run.
 

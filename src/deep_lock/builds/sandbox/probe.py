@@ -1,4 +1,4 @@
-"""Attempts what a hostile hook would, before the sandbox is used for one. Prints which attempts succeeded.
+"""Attempts the actions of a hostile hook before the sandbox is used for a hook. Prints the attempts that succeeded.
 
 A separate program, as `confine.py` is. Arguments: a file to read, a file to write, a file to make accessible to all users, a
 process to signal, and bytes of memory over the limit. Each attempt is harmless where it succeeds.

@@ -85,7 +85,7 @@ _SIGNALLERS = "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_si
 
 _NEW_NAMESPACES = (0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000)
 _FCNTLS = (
-    *(8, 10, 15),  # F_SETOWN, F_SETSIG, F_SETOWN_EX: a signal to anyone, by way of a descriptor
+    *(8, 10, 15),  # F_SETOWN, F_SETSIG, F_SETOWN_EX: a signal to any process, by way of a descriptor
     *(1024, 1026, 1040),  # F_SETLEASE, F_NOTIFY, F_SETDELEG: delays or watches others who open a file
 )
 _IOCTLS = (

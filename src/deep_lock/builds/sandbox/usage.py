@@ -197,7 +197,7 @@ def mapped_files(processes: list[str]) -> tuple[int, int]:
 
 
 class Usage:
-    """Measures the processes of a hook, so seldom that it takes a small part of the time."""
+    """Measures the processes of a hook, so rarely that it takes a small part of the time."""
 
     def __init__(self, folders: list[str], limits: dict[str, int], *, confined: bool) -> None:
         self.folders = folders
@@ -213,7 +213,7 @@ class Usage:
         """Return which limit is exceeded, as last measured: "processes", "memory", "space", or none."""
         started = time.monotonic()
         free = free_space(self.folders)
-        # A disk that fills fast is measured at once, whatever part of the time this takes.
+        # A disk that fills fast is measured at once, even if this takes a large part of the time.
         space = started >= self.next_space or self.measured_free - free > self.limits["folder"] // 4
         if not space and started < self.next_count:
             return ""

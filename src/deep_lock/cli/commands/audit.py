@@ -1,4 +1,4 @@
-"""`deep-lock audit`: compare a lock with advisories, run time and builds apart."""
+"""`deep-lock audit`: compare the packages of a lock with advisories, at run time and in builds."""
 
 from __future__ import annotations
 
@@ -37,23 +37,24 @@ Value = TypeVar("Value")
 FOUND = 1
 MALWARE = 4
 HELP = """\
-Compare every package of a lock with known vulnerabilities and malicious packages: at run time, and in each build.
+Compare every package of a lock with known vulnerabilities and malicious packages.
 
-Advisories come from a database in the OSV schema, from a service with an OSV API, or from the indexes of the lock. deep-lock knows
-the address of none: name one here, or in [tool.deep-lock.audit]. A database is downloaded once, and then only if it has changed.
-For each finding the command is shown that locks a version without it, or the requirement that excludes this version.
+The runtime packages and the packages of each build are compared. The advisories come from a database in the OSV schema, from a
+service with an OSV API, or from the indexes of the lock. There is no default: name one with an option or in
+[tool.deep-lock.audit]. A database is downloaded again only if it has changed. Each finding shows the command that locks a fixed
+version, or the requirement that excludes the fixed version.
 
 \b
-  deep-lock audit --database all.zip              an export for PyPI that was downloaded
-  deep-lock audit --database URL --max-age P2D    the same from its URL; at most two days old
-  deep-lock audit --service URL                   a service gets the names and versions of the packages
-  deep-lock audit --from-index                    what the index itself states about each release
+  deep-lock audit --database all.zip              a downloaded database for PyPI
+  deep-lock audit --database URL --max-age P2D    a database at a URL, at most two days old
+  deep-lock audit --service URL                   send names and versions of packages to a service
+  deep-lock audit --from-index                    use the vulnerabilities that the index states
   deep-lock audit --scope runtime --fail-on high
 """
 EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0 nothing at or above --fail-on; 1 findings; 2 a lock, a
-configuration or an OpenVEX document that cannot be read, or no source; 3 a source cannot be reached or read, or is too old; 4
-malware.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0 no finding at or above --fail-on; 1 findings; 2 a lock, a
+configuration or an OpenVEX document cannot be read, or no source of advisories is named; 3 a source cannot be read or is too old; 4
+a malicious package.
 """
 
 
@@ -64,7 +65,7 @@ SOURCES: Section = (
         PACKAGE,
         *DATABASES,
         SERVICE,
-        flag("--from-index", text="Use the vulnerabilities that the indexes of the lock state for their releases."),
+        flag("--from-index", text="Use the vulnerabilities that the indexes of the lock state for each version."),
     ),
 )
 FINDINGS: Section = (
@@ -73,14 +74,14 @@ FINDINGS: Section = (
         option(
             "--scope",
             choices=AUDIT_SCOPES,
-            help="Compare what is installed at run time, what builds use, or all.",
+            help="Compare the packages that are installed at run time, the packages of builds, or all.",
             default_text="all",
         ),
         option(
             "--fail-on",
             choices=THRESHOLDS,
             variable="AUDIT_FAIL_ON",  # DEEP_LOCK_FAIL_ON has other values for other commands
-            help="The lowest severity that ends with exit code 1. An unknown severity is below none.",
+            help="The lowest severity that causes exit code 1. An unknown severity counts as the highest.",
             default_text="any",
         ),
         option("--ignore", metavar="ID", repeatable=True, help="Ignore the vulnerability that has this ID or alias."),
@@ -88,13 +89,13 @@ FINDINGS: Section = (
             "--ignore-until-fixed",
             metavar="ID",
             repeatable=True,
-            help="Ignore it as long as no version with a fix is known.",
+            help="Ignore the vulnerability with this ID or alias until a fixed version is known.",
         ),
         option(
             "--openvex",
             type=DOCUMENT,
             repeatable=True,
-            help="Ignore what this OpenVEX document states as not affected, or fixed.",
+            help="Ignore the vulnerabilities with the status not_affected or fixed in this OpenVEX document.",
         ),
     ),
 )

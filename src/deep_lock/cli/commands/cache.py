@@ -14,17 +14,17 @@ PRUNE_SECONDS = 24 * 60 * 60
 
 @click.group("cache", cls=CommandGroup, short_help="Show or empty the cache.")
 def cache_command() -> None:
-    """Show or empty the cache of index pages, metadata and build facts. Everything in it can be fetched again."""
+    """Show or empty the cache of index pages, metadata, files and results of build hooks. A later run downloads what it needs again."""
 
 
-@sectioned("dir", output=(TEXT_OR_JSON,), help="Print the cache folder.")
+@sectioned("dir", output=(TEXT_OR_JSON,), help="Print the path of the cache folder.")
 def cache_dir(session: Session, /, *, form: str) -> None:
     """Write the path."""
     is_json = form == "json"
     session.printer.data(_document(session) if is_json else lines(f"{session.context.cache_folder}\n"))
 
 
-@sectioned("clean", output=(TEXT_OR_JSON,), help="Remove everything in the cache.")
+@sectioned("clean", output=(TEXT_OR_JSON,), help="Remove everything from the cache.")
 def cache_clean(session: Session, /, *, form: str) -> None:
     """Remove everything."""
     with session.reporting() as reporter:
@@ -34,7 +34,9 @@ def cache_clean(session: Session, /, *, form: str) -> None:
     session.printer.info(f"removed {files} files, {size / 1e6:.1f} MB")
 
 
-@sectioned("prune", output=(TEXT_OR_JSON,), help="Remove what a killed run left behind.")
+@sectioned(
+    "prune", output=(TEXT_OR_JSON,), help="Remove temporary files of interrupted runs that are older than one day."
+)
 def cache_prune(session: Session, /, *, form: str) -> None:
     """Remove old temporary files."""
     now = session.context.now.timestamp()

@@ -15,27 +15,34 @@ from deep_lock.project import edit
 from deep_lock.sanitize import show
 
 HELP = """\
-Keep the runtime pins of an existing lock, and lock what builds them, to full depth; write deep.lock next to it.
+Add build dependencies to the lock of another tool. The result is deep.lock, next to FILE.
 
 FILE is a uv.lock, poetry.lock, pdm.lock, Pipfile.lock, pylock.toml, a requirements.txt of pins, or the output of pip freeze.
-Its pins, hashes and markers stay exactly as they are: each hash is compared with the index, and a difference is an error.
-The targets are those that the file states, else the default ones; a file that was made from one environment is for this
-machine. What the file does not state is reported on stderr.
+Its pins, hashes and markers are not changed. Each hash is compared with the index: a difference is an error (exit 4).
+The targets are those that FILE states, or else the default targets. If FILE describes one environment, as the output of pip
+freeze does, the target is this machine. stderr lists what FILE does not state.
 
 \b
   deep-lock deepen uv.lock                 write deep.lock
-  deep-lock deepen uv.lock --check         in CI: exit 1 if uv.lock changed and deep.lock did not
-  deep-lock deepen uv.lock --save          from now on, deep-lock lock does the same
+  deep-lock deepen uv.lock --check         in CI: exit with 1 if deep.lock does not match uv.lock
+  deep-lock deepen uv.lock --save          deep-lock lock then keeps the pins of uv.lock, too
 
 --save writes from-lock = "uv.lock" to [tool.deep-lock] of the pyproject.toml (or to the deep-lock.toml) next to FILE.
 """
 EPILOG = """\
 Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Options that select versions apply to build environments only.
-Exit codes: 1 stale, or a target does not support a pin; 2 a lock that cannot be read; 4 a hash differs.
+Exit codes: 1 deep.lock is stale, or a target does not support a pin; 2 FILE cannot be read; 4 a hash differs.
 """
 
 
-SAVING: Section = ("Configuration", (flag("--save", text="Write from-lock = FILE to the configuration next to FILE."),))
+SAVING: Section = (
+    "Configuration",
+    (
+        flag(
+            "--save", text="Write from-lock = FILE to the configuration next to FILE, for later runs of deep-lock lock."
+        ),
+    ),
+)
 
 
 @sectioned(

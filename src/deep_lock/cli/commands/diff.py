@@ -21,27 +21,26 @@ from deep_lock.suggestions import did_you_mean
 
 DIFFERS = 1
 HELP = """\
-Show what differs between two locks: first new code that runs, changed files and new
-origins, then the rest.
+Show what differs between two locks, most dangerous changes first.
 
-OLD and NEW are files, or git revisions of the lock. Without NEW it is the lock in the work tree; without both, that lock is
-compared with HEAD. A file may be another tool's lock: then its pins are compared. Nothing is resolved, and without --deep and
---database no request is made.
+The dangerous changes are new code that runs in builds, changed files and new indexes or hosts. OLD and NEW are files or git revisions. The
+default of OLD is HEAD. The default of NEW is the lock in the work tree. A file may be the lock of another tool: then its pins are
+compared. Nothing is resolved. Without --deep and --database no request is made.
 
 \b
-  deep-lock diff                            the work tree with HEAD
-  deep-lock diff main                       the work tree with main
+  deep-lock diff                            compare the work tree with HEAD
+  deep-lock diff main                       compare the work tree with main
   deep-lock diff HEAD~5 HEAD --format markdown
   deep-lock diff main --format html > changes.html
   deep-lock diff uv.lock deep.lock
-  deep-lock diff main --deep                what is in the new wheels, too
-  deep-lock diff main --database all.zip    which known vulnerabilities the update fixes, and which it brings
+  deep-lock diff main --deep                also compare the contents of new wheels
+  deep-lock diff main --database all.zip    also show vulnerabilities that are fixed or added
   deep-lock diff main --fail-on danger --fail-on build-tool-changed
 """
 EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: with --exit-code 1 if the locks differ, with
---fail-on 1 if there is such a change; 2 a lock that cannot be read; with --deep 3 a wheel could not be downloaded, 4 its content differs from what was
-locked.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 1 the locks differ (with --exit-code), or there
+is a change that --fail-on names; 2 a lock cannot be read; 3 a wheel could not be downloaded (with --deep); 4 the sha256 of a wheel
+differs from the lock (with --deep).
 """
 
 COMPARISON: Section = (
@@ -54,16 +53,14 @@ COMPARISON: Section = (
             show_default="deep.lock in the current folder",
             help="The path of the lock in the git revisions.",
         ),
-        flag(
-            "--deep", text="Read the contents of the wheels that are new; those that are not in the cache are fetched."
-        ),
+        flag("--deep", text="Compare the contents of new wheels. Wheels that are not in the cache are downloaded."),
         *DATABASES,
-        flag("--exit-code", text="Exit with 1 if the locks differ, as git diff does."),
+        flag("--exit-code", text="Exit with 1 if the locks differ, as git diff --exit-code does."),
         option(
             "--fail-on",
             metavar="LEVEL|CODE",
             repeatable=True,
-            help="Exit with 1 if there is a change of this code, or of this level (danger, look, version, quiet) or a higher one.",
+            help="Exit with 1 if there is a change with this code, such as build-tool-changed, or with this level or a higher one. The levels are danger, look, version, quiet.",
         ),
     ),
 )

@@ -7,9 +7,9 @@ from deep_lock.reports import document
 from deep_lock.sanitize import joined, line, show
 
 HELP = """\
-Show whether build hooks can run in a sandbox on this machine, layer by layer, and where the cache is.
+Show whether build hooks can run in a sandbox on this machine, and where the cache is.
 
-The sandbox is tested with a harmless script. The exit code is 0 whatever the result.
+Each layer of the sandbox is tested with a harmless script. The exit code is always 0.
 """
 _MEANING = {
     "strong": "build hooks can run confined",

@@ -21,30 +21,30 @@ from deep_lock.sanitize import show
 ADD_HELP = """\
 Add requirements to pyproject.toml or to a script, and lock.
 
-The requirements go to the dependencies of the project, to an extra, to a dependency group, or to the requirements of its build.
-A requirement without a version gets a lower bound: the version that was locked. One of the same name and marker is replaced
-where it is; if REQ states no version, the version stays. A sorted list stays sorted, and comments and layout stay.
+REQ is added to the dependencies of the project, or to the list that an option selects: an extra, a dependency group, or the
+build requirements. If REQ has no version, the locked version becomes its lower bound. A requirement with the same name and
+marker is replaced; it keeps its version if REQ has none. The order of a sorted list, comments and layout do not change.
 
-If the lock fails, neither file changes.
+If locking fails, no file changes.
 
 \b
 Examples:
   deep-lock add httpx                      writes httpx>=0.28.1, the version that was locked
-  deep-lock add 'httpx[http2]<1' rich      a version of your own, extras, several at once
+  deep-lock add 'httpx[http2]<1' rich      with a version or extras; several requirements
   deep-lock add pytest --group dev         to [dependency-groups] dev
   deep-lock add rich --extra cli           to [project.optional-dependencies] cli
   deep-lock add cython --build             to [build-system] requires
-  deep-lock add httpx --script tool.py     to the block of a script (PEP 723)
-  deep-lock add httpx --project packages/web   to a member of a workspace, whose lock is in the root
+  deep-lock add httpx --script tool.py     to the inline metadata of a script (PEP 723)
+  deep-lock add httpx --project packages/web   to a member of a workspace; its lock is in the root
   deep-lock add 'lib @ git+https://git.example/lib@v1'
 """
 REMOVE_HELP = """\
 Remove requirements from pyproject.toml or from a script, and lock.
 
-Every requirement on NAME is removed from one list: the dependencies of the project, an extra, a dependency group, or the
-requirements of its build. A package that another package requires stays in the lock.
+Every requirement on NAME is removed from the dependencies of the project, or from the list that an option selects: an extra, a
+dependency group, or the build requirements. A package that another package requires stays in the lock.
 
-If the lock fails, neither file changes.
+If locking fails, no file changes.
 
 \b
 Examples:
@@ -52,18 +52,27 @@ Examples:
   deep-lock remove pytest --group dev
 """
 EPILOG = """\
-Each option can be set by a variable: DEEP_LOCK_<LONG NAME>, and DEEP_LOCK_EDIT_<LONG NAME> for those that select the list. The
-other options are those of deep-lock lock: use the same ones for one lock, or the keys of [tool.deep-lock].
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>; --extra, --group and --build by DEEP_LOCK_EDIT_<LONG NAME>. The other
+options are those of deep-lock lock. Use the same options in each run, or write them as keys of [tool.deep-lock].
 """
 LIST: Section = (
-    "The list to edit (without these options: the dependencies of the project)",
+    "List of requirements to edit (default: the dependencies of the project)",
     (
         PROJECT,
-        option("--script", type=FILE, help="Edit the inline metadata of a script (PEP 723), and its SCRIPT.deep.lock."),
-        option("--extra", metavar="NAME", variable="EDIT_EXTRA", help="Edit this extra."),
-        option("--group", metavar="NAME", variable="EDIT_GROUP", help="Edit this dependency group."),
         option(
-            "--build", is_flag=True, variable="EDIT_BUILD", help="Edit the requirements of the build ([build-system])."
+            "--script",
+            type=FILE,
+            help="Edit the inline metadata of this script (PEP 723) and its lock, SCRIPT.deep.lock.",
+        ),
+        option("--extra", metavar="NAME", variable="EDIT_EXTRA", help="Edit the requirements of this extra."),
+        option(
+            "--group", metavar="NAME", variable="EDIT_GROUP", help="Edit the requirements of this dependency group."
+        ),
+        option(
+            "--build",
+            is_flag=True,
+            variable="EDIT_BUILD",
+            help="Edit the build requirements ([build-system] requires).",
         ),
     ),
 )
@@ -75,7 +84,7 @@ BOUNDS: Section = (
             choices=("lower", "exact", "none"),
             default="lower",
             show_default=True,
-            help="For a requirement without a version: >= or == the version that was locked, or none.",
+            help="The version of a requirement that has none: >= the locked version ('lower'), == the locked version ('exact'), or no version.",
         ),
     ),
 )

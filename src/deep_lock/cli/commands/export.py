@@ -1,4 +1,4 @@
-"""`deep-lock export`: write a lock in the format of another tool; how to use it, and what is lost, on stderr."""
+"""`deep-lock export`: write a lock in the format of another tool. stderr shows how to use it, and what it cannot contain."""
 
 import os
 from collections.abc import Sequence
@@ -31,23 +31,23 @@ from deep_lock.operations import export
 from deep_lock.sanitize import Safe
 
 HELP = """\
-Write the content of deep.lock in a format that another tool reads and enforces.
+Write the content of deep.lock in a format that another tool reads.
 
-The lock is read as it is: nothing is resolved, and without --database and --deep no request is made. One file goes to stdout, or to -o; several go into
-a folder, -d. How to use the result, and what its format cannot contain, is reported on stderr.
+Nothing is resolved. Without --database and --deep no request is made. One file is written to stdout or to -o FILE, several files are
+written to -d FOLDER. stderr shows how to use the result, and what the format cannot contain.
 
 \b
-  deep-lock export -f pylock -o pylock.toml                a lock that pip and uv install from
-  deep-lock export -f requirements -o requirements.txt     the same with --hash, for pip install --require-hashes
+  deep-lock export -f pylock -o pylock.toml                a lock that pip and uv can install
+  deep-lock export -f requirements -o requirements.txt     requirements with hashes, for pip and uv
   deep-lock export -f build-constraints -d .               the pins of builds, for pip and uv
-  deep-lock export -f dot -o deep-lock.dot                 the levels of builds as a picture
+  deep-lock export -f dot -o deep-lock.dot                 a graph of builds, for Graphviz
   deep-lock export -f hermeto -d .                         requirements files for builds without a network
   deep-lock export -f cyclonedx --database all.zip         an SBOM with the known vulnerabilities
-  deep-lock export -f cyclonedx --deep                     an SBOM with what the files bring: native code, import names
+  deep-lock export -f cyclonedx --deep                     an SBOM with the contents of files: native code, import names
 """
 EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit code 2: a lock that cannot be read, or a name that is not in
-it.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit code 2: the lock cannot be read, or it does
+not contain a name.
 """
 
 FORMATS = ("pylock", "requirements", "build-constraints", "hermeto", "cyclonedx", "spdx", "json", "dot", "mermaid")
@@ -60,7 +60,7 @@ CONTENT: Section = (
             required=True,
             choices=FORMATS,
             variable="EXPORT_FORMAT",  # DEEP_LOCK_FORMAT has other values for other commands
-            help="The format to write.",
+            help="The format to write, such as pylock.",
         ),
         LOCK,
         PACKAGE,
@@ -69,10 +69,13 @@ CONTENT: Section = (
             envvar="DEEP_LOCK_EXPORT_BUILD",  # DEEP_LOCK_BUILD is an option of `fetch`
             metavar="NAME[==VERSION]",
             default="",
-            help="One build environment instead of the run time: of this sdist, or of the project. For pylock and"
+            help="Export one build environment instead of the runtime packages: of this sdist, or of the project. For pylock and"
             " requirements.",
         ),
-        flag("--per-sdist", text="Build constraints: one file for each sdist, even where several could share one."),
+        flag(
+            "--per-sdist",
+            text="Build constraints: write one file for each sdist, even if several sdists could share one.",
+        ),
         *selecting(
             extras="all extras; for requirements and hermeto none",
             groups="all groups; for requirements and hermeto none",
@@ -84,14 +87,14 @@ CONTENT: Section = (
             metavar="PATH|URL",
             repeatable=True,
             variable="EXPORT_DATABASE",  # DEEP_LOCK_DATABASE is for audits, and other formats have no vulnerabilities
-            help="CycloneDX: advisories, as deep-lock audit uses them; the document then has the known vulnerabilities.",
+            help="CycloneDX: advisories in the OSV schema, as for deep-lock audit. The known vulnerabilities are then in the document.",
         ),
         MAX_AGE,
         flag(
             "--deep",
-            text="CycloneDX, SPDX: read what the files of the lock bring; those that are not in the cache are fetched.",
+            text="CycloneDX, SPDX: include the contents of files. Files that are not in the cache are downloaded.",
         ),
-        flag("--index-options", text="Requirements, Hermeto: name the lock's indexes in the file (--index-url)."),
+        flag("--index-options", text="Requirements, Hermeto: write the indexes of the lock to the file (--index-url)."),
     ),
 )
 DESTINATION: Section = (
@@ -110,7 +113,7 @@ DESTINATION: Section = (
             "--dest",
             "folder",
             type=click.Path(file_okay=False, path_type=Path),
-            help="Folder to write into, with the file names that the tools expect; it is created if it does not exist.",
+            help="Folder to write into, with the file names that the tools expect. It is created if it does not exist.",
         ),
     ),
 )

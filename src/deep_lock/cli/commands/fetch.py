@@ -26,23 +26,22 @@ from deep_lock.operations import fetch
 from deep_lock.reports import document
 
 HELP = """\
-Download every file that deep.lock names into a folder, and check each against its sha256.
+Download every file of deep.lock into a folder, and check its sha256.
 
-The lock is read as it is: nothing is resolved, and the lock is not compared with its project (deep-lock lock --check
-does that). Files are requested only on hosts that the indexes of the lock name. A correct file in the folder is kept and
-a wrong one replaced, so an interrupted run
-can be continued. The folder is flat, as pip requires it:
+Nothing is resolved. Use deep-lock lock --check to compare the lock with the project. Files are requested only from
+hosts that the indexes of the lock name. A file that is already in the folder is downloaded again only if its sha256 is wrong, so
+an interrupted run can be continued. The folder has no subfolders, as pip requires:
 
 \b
-  deep-lock fetch -d wheels                    everything: run time and builds, for all targets
-  deep-lock fetch -d wheels --runtime          only what is installed at run time, and sdists that are built for it
-  deep-lock fetch -d wheels --target host      only what one target of the lock needs: here that of this machine
-  deep-lock fetch -d wheels --target host --no-groups   the same without dependency groups, such as test tools
+  deep-lock fetch -d wheels                    all files, of run time and builds, for all targets
+  deep-lock fetch -d wheels --runtime          only what is installed at run time, and the sdists that are built for it
+  deep-lock fetch -d wheels --target host      only the files for one target: this machine
+  deep-lock fetch -d wheels --target host --no-groups   without dependency groups, such as test tools
   pip install --no-index --find-links wheels NAME
 """
 EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 3 a file could not be downloaded (run it again), 4 the
-content of a file differs from what was locked, 2 a lock that cannot be read or has no such target.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 2 the lock cannot be read, or does not have
+the target; 3 a file could not be downloaded (try again); 4 the sha256 of a file differs from the lock.
 """
 
 FILES: Section = (
@@ -51,8 +50,11 @@ FILES: Section = (
         DESTINATION,
         LOCK,
         PACKAGE,
-        flag("--runtime", text="Only what is installed at run time. With --build: both."),
-        flag("--build", text="Only the files of build environments, and the sdists that are built."),
+        flag(
+            "--runtime",
+            text="Download only the files of runtime packages, and the sdists that are built for them. With --build: both.",
+        ),
+        flag("--build", text="Download only the files of build environments, and the sdists that are built."),
         TARGET_LABELS,
     ),
 )

@@ -37,20 +37,20 @@ from deep_lock.sanitize import MAX_LINE, Safe, lines, show
 HELP = """\
 Lock, check or audit the projects of many git repositories, on this machine or on a cluster.
 
-A repository whose result cannot have changed does not run: it has the same commit, the options are the same, and the lock fitted
-its inputs, or the pages of indexes that it read are the same. Work is done in checkouts of its own. Nothing is written to a repository unless --deliver names how.
+A repository is skipped if its result cannot have changed: the commit and the options are the same, and the lock was up to date or the
+index pages are the same. deep-lock works in its own checkouts. Without --deliver, nothing is written to a repository.
 
 \b
-  deep-lock fleet plan -f repos.toml                 what would run, and why
+  deep-lock fleet plan -f repos.toml                 show what would run, and why
   deep-lock fleet lock -f repos.toml                 lock each project
-  deep-lock fleet lock -f repos.toml --resume        go on after an interruption
+  deep-lock fleet lock -f repos.toml --resume        continue an interrupted run
   deep-lock fleet lock -f repos.toml --deliver branch --limit-branches 3
   deep-lock fleet check -f ~/checkouts               check each lock in a folder of checkouts
-  deep-lock fleet lock -f repos.toml --shard 2/8     the second of eight jobs, without a cluster
+  deep-lock fleet lock -f repos.toml --shard 2/8     run the second of eight jobs
 """
 EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. The exit code is the worst of all projects: 1 stale or unsatisfiable, 2 a
-configuration or input that cannot be read, 3 network or machine, 4 refused for safety.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. The exit code is the worst of all projects: 1 stale, or no versions fit; 2
+a configuration or input cannot be read; 3 failure of the network or machine; 4 refused for safety.
 """
 STATE = Path(".deep-lock-fleet")
 MEBIBYTE = 1024**2
@@ -76,22 +76,31 @@ REPOSITORIES: Section = (
             repeatable=True,
             required=True,
             variable="FLEET_FILE",
-            help="A TOML file with [[repositories]], JSON lines (*.jsonl, or - for standard input), a text with a URL and a ref in each line, or a folder of checkouts.",
+            help="The repositories: a TOML file with [[repositories]], a file of JSON lines (*.jsonl, or - for standard input), a text file with a URL and a ref in each line, or a folder of checkouts.",
         ),
         option(
             "--only",
             metavar="PATTERN",
             repeatable=True,
-            help="Only repositories with such a name; * and ? are wildcards.",
+            help="Work only on repositories whose name matches, such as team-*. * and ? are wildcards.",
         ),
         option(
-            "--except", "excepted", metavar="PATTERN", repeatable=True, help="Leave out repositories with such a name."
+            "--except",
+            "excepted",
+            metavar="PATTERN",
+            repeatable=True,
+            help="Leave out repositories whose name matches.",
         ),
-        option("--shard", metavar="I/N", default="", help="The part I of N equal parts, for jobs that share no state."),
-        option("--limit", type=click.IntRange(min=1), metavar="N", help="Work on N repositories at most."),
+        option(
+            "--shard",
+            metavar="I/N",
+            default="",
+            help="Work on part I of N equal parts, such as 2/8. For jobs that share no state.",
+        ),
+        option("--limit", type=click.IntRange(min=1), metavar="N", help="Work on at most N repositories."),
         flag(
             "--all-projects",
-            text="Also projects without a deep.lock and [tool.deep-lock].",
+            text="Also work on projects that have neither a deep.lock nor [tool.deep-lock].",
         ),
         option(
             "--state",
@@ -100,7 +109,7 @@ REPOSITORIES: Section = (
             show_default=True,
             metavar="DIR",
             variable="FLEET_STATE",
-            help="Folder of the journal (fleet.jsonl) and of the locks.",
+            help="Folder for the journal (fleet.jsonl) and the locks.",
         ),
     ),
 )
@@ -111,8 +120,8 @@ WORKERS: Section = (
             "--workers",
             type=click.IntRange(min=1),
             metavar="N",
-            help="Worker processes on this machine; more than one needs the extra deep-lock[fleet].",
-            default_text="one for each processor, without the extra 1",
+            help="Run N worker processes on this machine. More than one needs the extra deep-lock[fleet].",
+            default_text="one for each processor; without the extra: 1",
         ),
         *SCHEDULER,
         option(
@@ -120,7 +129,7 @@ WORKERS: Section = (
             type=FiniteRange(min=1),
             default=1800.0,
             show_default=True,
-            help="Wall clock of one repository; then its worker is ended.",
+            help="Time limit of one repository. Then its worker is stopped.",
         ),
         option(
             "--memory",
@@ -128,7 +137,7 @@ WORKERS: Section = (
             metavar="MIB",
             default=4096,
             show_default=True,
-            help="Memory of one worker, without build hooks, which have limits of their own.",
+            help="Memory limit of one worker. Build hooks have their own limits.",
         ),
         option(
             "--worker-wait",
@@ -136,9 +145,11 @@ WORKERS: Section = (
             metavar="SECONDS",
             default=60.0,
             show_default=True,
-            help="How long the run waits for a new worker of the scheduler when the last one is gone.",
+            help="Wait this long for a new worker of the scheduler after the last worker has ended.",
         ),
-        flag("--resume", text="Go on with the run that was interrupted: with its clock, and without what it did."),
+        flag(
+            "--resume", text="Continue the interrupted run: with its start time, and without its finished repositories."
+        ),
     ),
 )
 UPGRADES: Section = (
@@ -150,16 +161,20 @@ UPGRADES: Section = (
             "--upgrade-package",
             metavar="NAME[==VERSION]",
             repeatable=True,
-            help="Upgrade this project where a lock has it, in build environments too.",
+            help="Upgrade this package in each lock that contains it, in build environments too.",
         ),
         option(
             "--in-build",
             "in_builds",
             metavar="NAME",
             repeatable=True,
-            help="Upgrade -P in the builds of this project only.",
+            help="With -P: upgrade only in the build environment of this package.",
         ),
-        option("--exclude-newer", metavar="DATE|AGE", help="Consider only files uploaded before this time."),
+        option(
+            "--exclude-newer",
+            metavar="DATE|AGE",
+            help="Ignore files that were uploaded after this date (2026-11-01), time (RFC 3339) or age (P7D: within the last 7 days).",
+        ),
     ),
 )
 ADVISORIES: Section = (
@@ -170,9 +185,9 @@ ADVISORIES: Section = (
             "databases",
             metavar="PATH|URL",
             repeatable=True,
-            help="Advisories: an export of the OSV schema for PyPI. Each worker must be able to open it.",
+            help="Advisories for PyPI in the OSV schema: a path or a URL. Each worker must be able to read it.",
         ),
-        flag("--from-index", text="Use what the indexes state about vulnerabilities."),
+        flag("--from-index", text="Use the vulnerabilities that the indexes of the lock state for each version."),
     ),
 )
 HOOK_OPTIONS: Section = ("Build hooks", HOOKS)
@@ -332,7 +347,7 @@ def _summary_json(summary: run.Summary, code: int, deliveries: tuple[dict[str, A
     SHARING,
     output=(TEXT_OR_JSON,),
     epilog=EPILOG,
-    help="Print which repositories `fleet lock` would work on, and why. No project is locked.",
+    help="Print which repositories deep-lock fleet lock would work on, and why. No project is locked.",
     short_help="Print what would run, and why.",
 )
 def fleet_plan_command(session: Session, /, **values: Any) -> None:
@@ -382,7 +397,7 @@ def _plan_json(made: plan.Plan) -> Safe:
     SHARING,
     output=(TEXT_OR_JSON,),
     epilog=EPILOG,
-    help="Lock each project of the fleet. The locks are in the state folder; no repository is changed without --deliver.",
+    help="Lock each project of the fleet. The locks are written to the state folder. Without --deliver, no repository is changed.",
     short_help="Lock each project.",
 )
 def fleet_lock_command(session: Session, /, **values: Any) -> None:
@@ -397,7 +412,7 @@ def fleet_lock_command(session: Session, /, **values: Any) -> None:
     NETWORK,
     output=(TEXT_OR_JSON,),
     epilog=EPILOG,
-    help="Check that each lock of the fleet fits its project, and the policy. No index is used.",
+    help="Check that each lock of the fleet is up to date and passes the policy. No index is used.",
     short_help="Check each lock.",
 )
 def fleet_check_command(session: Session, /, **values: Any) -> None:

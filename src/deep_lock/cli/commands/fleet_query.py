@@ -17,22 +17,23 @@ from deep_lock.fleet.records import JOURNAL
 CONFLICT = 4
 STATE = Path(".deep-lock-fleet")
 HELP = """\
-Answer a question about all locks of a fleet: which repository, project and package, in which build, on which targets, by which chain.
+Answer a question about all locks of a fleet.
 
-The answer comes from the state folder of deep-lock fleet lock, check or audit, or with --locks from lock files alone.
+The answer shows repository, project, package, build, targets and the chain of requirements. It is read from the state folder of
+deep-lock fleet lock, check or audit, or from lock files (--locks).
 
 \b
-  deep-lock fleet ask builds-with puccinialin      which builds have it in their environment
+  deep-lock fleet ask builds-with puccinialin      builds that have it in their environment
   deep-lock fleet ask uses jinja2==3.1.5           at run time, and in builds
-  deep-lock fleet ask has-file SHA256              or its first 8 digits, or more
+  deep-lock fleet ask has-file SHA256              at least the first 8 digits
   deep-lock fleet ask published-by pallets/jinja   the publisher that an index attests (PEP 740)
   deep-lock fleet ask vulnerable CVE-2025-27516 --database all.zip
-  deep-lock fleet ask hash-conflicts               files that have not the same sha256 in all locks
+  deep-lock fleet ask hash-conflicts               file names with more than one sha256
 """
 EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0 the question is answered, also if nothing was found; 2
-there is no state, or a wrong argument; 3 a database of advisories cannot be read; 4 hash-conflicts found a file with another
-sha256 than in other locks.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0 the question is answered, even if nothing was found; 2
+an argument is wrong, or there is no state folder; 3 a database of advisories cannot be read; 4 a file name has more than one sha256
+(hash-conflicts).
 """
 LOCKS: Section = (
     "Locks",
@@ -44,20 +45,20 @@ LOCKS: Section = (
             show_default=True,
             metavar="DIR",
             variable="FLEET_STATE",
-            help="Folder of the journal (fleet.jsonl) and of the locks.",
+            help="Folder for the journal (fleet.jsonl) and the locks.",
         ),
         option(
             "--locks",
             metavar="DIR|-",
             default="",
             variable="FLEET_LOCKS",
-            help="Use the lock files below this folder instead, or those whose paths are the lines of standard input.",
+            help="Use the lock files below this folder instead. -: read the paths of lock files from standard input, one in each line.",
         ),
-        flag("--all", "every", text="Show every build of a package in a project, not only three."),
+        flag("--all", "every", text="Show every build of a package in a project. Without it: three."),
     ),
 )
 ADVISORIES: Section = (
-    "Advisories of the question vulnerable, instead of the last audit of the fleet",
+    "Advisories for the question vulnerable (default: the last audit of the fleet)",
     (*DATABASES, SERVICE),
 )
 
@@ -70,7 +71,7 @@ ADVISORIES: Section = (
     output=(TEXT_OR_JSON,),
     help=HELP,
     epilog=EPILOG,
-    short_help="Which projects build with a package, have a file, are vulnerable.",
+    short_help="Find the projects that use a package or file, or are vulnerable.",
 )
 @click.argument("question", type=click.Choice(QUESTIONS))
 @click.argument("wanted", required=False, default="")

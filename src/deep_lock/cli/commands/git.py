@@ -19,21 +19,22 @@ MISSING = CONFLICT = 1
 SETUP_HELP = """\
 Configure git to show and merge the locks of this repository by package.
 
-Writes two lines into .gitattributes (commit it), and the git configuration of this clone that they name: the head of
-each hunk of a diff names its project, and if two branches changed the same project, a merge locks again. Existing lines and settings stay.
+Then git diff shows the package above each hunk. If two branches change the same package, git merge locks again. The command writes
+two lines to .gitattributes (commit this file) and a section to the git configuration of this clone. Other lines and settings do not
+change.
 
 \b
   deep-lock git-setup
-  deep-lock git-setup --check               in CI: exit 1 if something is missing
+  deep-lock git-setup --check               in CI: exit with 1 if a line or setting is missing
   deep-lock git-setup --undo
 """
 SETUP_EPILOG = "Each option can be set by the variable DEEP_LOCK_<LONG NAME>."
 MODE: Section = (
     "Mode",
     (
-        flag("--textconv", text="Let git show locks in a short form."),
-        flag("--undo", text="Remove everything that this command writes."),
-        flag("--check", text="Write nothing; exit 1 and list what is missing."),
+        flag("--textconv", text="Also configure git diff to show locks in a short form."),
+        flag("--undo", text="Remove every line and setting that this command writes."),
+        flag("--check", text="Write nothing. If a line or setting is missing, list it and exit with 1."),
     ),
 )
 

@@ -1,4 +1,4 @@
-"""`deep-lock init`: write a first configuration that fits the project."""
+"""`deep-lock init`: write a first configuration for the project."""
 
 from pathlib import Path
 from typing import Any
@@ -14,21 +14,21 @@ from deep_lock.reports import document
 from deep_lock.sanitize import lines, show
 
 HELP = """\
-Write a [tool.deep-lock] table that fits the project: targets, builds, indexes, and the first rules of a policy.
+Write a [tool.deep-lock] table for the project: targets, builds, indexes and the first rules of a policy.
 
-The Python versions are the maintained ones that requires-python admits. With environments in [tool.uv], the targets are the
-ones that fit them. Indexes and sources are those that the project declares for uv, Poetry or PDM. A comment explains each
-key. Nothing else in the file changes, and a table that exists is never overwritten. No index is used.
+The Python versions are the maintained ones that requires-python allows. If [tool.uv] has environments, the targets are those that
+match them. Indexes and sources are those that the project declares for uv, Poetry or PDM. A comment explains each key. The rest
+of the file does not change. An existing [tool.deep-lock] table is an error. No request is made.
 
 \b
   deep-lock init                     write [tool.deep-lock] to pyproject.toml
-  deep-lock init --dry-run           show what would change
+  deep-lock init --dry-run           show the change, and write nothing
   deep-lock init --file              write deep-lock.toml instead
-  deep-lock init --script tool.py    write the table to the metadata block of a script
+  deep-lock init --script tool.py    write the table to the inline metadata of a script
 """
 EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit code 2: there is a configuration already, or a project file
-that cannot be read.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit code 2: there is a configuration already, or a project
+file cannot be read.
 """
 FILES: Section = (
     "File",
@@ -41,9 +41,13 @@ FILES: Section = (
             show_default="the current folder",
             help="Folder of the project.",
         ),
-        flag("--file", "own_file", text="Write deep-lock.toml, as is done where there is no pyproject.toml."),
-        option("--script", type=FILE, help="Write to the inline metadata of a script (PEP 723)."),
-        flag("--dry-run", text="Print the difference, and write nothing."),
+        flag(
+            "--file",
+            "own_file",
+            text="Write deep-lock.toml instead of pyproject.toml. This is the default if there is no pyproject.toml.",
+        ),
+        option("--script", type=FILE, help="Write to the inline metadata of this script (PEP 723)."),
+        flag("--dry-run", text="Show the change as a diff. Write nothing."),
     ),
 )
 

@@ -40,28 +40,28 @@ from deep_lock.reports import document, lock_document, projects
 from deep_lock.sanitize import show
 
 HELP = """\
-Resolve the dependencies of the project and everything that builds them, to full depth; write deep.lock.
+Lock the dependencies of the project and all of their build dependencies. The result is deep.lock.
 
-For each target (a Python on a platform) the runtime dependencies, extras and dependency groups are resolved. Each package
-without a wheel for a target must be built there: its build requirements are resolved too, recursively. Every file is
-recorded with its sha256. Nothing is installed. What only a build backend knows is obtained by running it in a sandbox.
+The dependencies, extras and dependency groups are resolved for each target: one Python version on one platform. A package without a
+wheel for a target must be built there, so its build requirements are resolved too, and so on. The lock has the sha256 of each
+file. Nothing is installed. If only the build backend knows the build requirements, its hook runs in a sandbox.
 
-If deep.lock fits its inputs already, it stays as it is and no request is made. Otherwise existing pins are kept where they
-still fit; -U and -P upgrade them.
+If deep.lock is up to date, it does not change and no request is made. Otherwise existing pins are kept if they still fit. Use -U or
+-P to upgrade them.
 
 \b
 Examples:
   deep-lock lock                           lock the project in this folder
-  deep-lock lock --check                   in CI: exit 1 if deep.lock is stale
-  deep-lock lock -P setuptools==80.9.0     upgrade one project, in build environments too
-  deep-lock lock --build-scope all         lock all builds, as if no wheels existed
+  deep-lock lock --check                   in CI: exit with 1 if deep.lock is stale
+  deep-lock lock -P setuptools==80.9.0     upgrade one package, in build environments too
+  deep-lock lock --build-scope all         lock all builds, as if there were no wheels
   deep-lock lock --python-version 3.12 --platform host
-  deep-lock lock --all-projects            a repository with many projects: a lock for each
+  deep-lock lock --all-projects            lock each project of a repository
   deep-lock lock --all-projects --check --exclude tests/data
 """
 EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>, as in DEEP_LOCK_EXCLUDE_NEWER=P7D; several values are separated
-by spaces, several files as on PATH. Most options have a key in [tool.deep-lock] of pyproject.toml; options override keys.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>, such as DEEP_LOCK_EXCLUDE_NEWER=P7D. Several values are
+separated by spaces, several files as on PATH. Most options have a key in [tool.deep-lock] of pyproject.toml. Options override keys.
 """
 
 
@@ -80,7 +80,7 @@ def lock_command(session: Session, /, **values: Any) -> None:
 
 
 def run_lock(session: Session, values: dict[str, Any], record: LockRecord, *, again: str) -> Outcome | None:
-    """Make or check a lock, and return the one that was made. ``again`` is the command that makes it anew.
+    """Make or check a lock, and return the one that was made. ``again`` is the command that makes it again.
 
     With --audit the caller audits it, once all files are written. Raises Stale, and as `check_lock` and `lock`.
     """

@@ -1,4 +1,4 @@
-"""`deep-lock outdated`: show which versions of a lock have newer ones, by environment."""
+"""`deep-lock outdated`: show which packages of a lock have newer versions, by environment."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ from deep_lock.sanitize import show
 
 FOUND = 1
 HELP = """\
-Show which packages of a lock have newer versions: at run time, and in each build environment by itself.
+Show which packages of a lock have newer versions, at run time and in each build environment.
 
-The lock's own settings apply (pre-releases, exclude-newer, binaries). Nothing is resolved. Requirements of the project and of
-locked packages that exclude a newer version are shown. To upgrade another one: deep-lock lock -P NAME==VERSION.
+The settings of the lock apply, such as prerelease, exclude-newer and no-binary. Nothing is resolved. If a requirement excludes the
+newest version, it is shown. To upgrade a package that no requirement limits: deep-lock lock -P NAME==VERSION.
 
---apply raises the bounds of the project's own requirements that exclude the newest version (lib<2 becomes lib<3, lib==1.2
-becomes lib==1.3), and locks with these versions. Other packages stay. If the lock fails, neither file changes.
+--apply raises the upper bounds in the project's requirements: lib<2 becomes lib<3, lib==1.2 becomes lib==1.3. Then it locks with the
+newest versions. Other packages do not change. If locking fails, no file changes.
 
 \b
   deep-lock outdated
   deep-lock outdated --build                only build environments
-  deep-lock outdated --format json   for bots: with the command that upgrades each
+  deep-lock outdated --format json   for bots: with the upgrade command of each package
   deep-lock outdated --database all.zip --fail-on security
-  deep-lock outdated --apply                raise every bound that holds a package back
+  deep-lock outdated --apply                raise each bound that excludes a newest version
   deep-lock outdated --apply numpy rich     raise those of two packages
 """
 EPILOG = """\
@@ -58,12 +58,12 @@ PACKAGES: Section = (
     "Packages",
     (
         LOCK,
-        flag("--runtime", text="Only what is installed at run time."),
-        flag("--build", text="Only build environments. With --runtime: both."),
+        flag("--runtime", text="Show only packages that are installed at run time."),
+        flag("--build", text="Show only packages of build environments. With --runtime: both."),
         option(
             "--group-by",
             choices=report.GROUPS,
-            help="Show together what is in one environment, of one package, of one kind of update, or a security fix.",
+            help="Group the packages by environment, by package, by kind of update (major, minor, patch), or by security fix.",
             default_text="environment",
         ),
         option(
@@ -71,7 +71,7 @@ PACKAGES: Section = (
             choices=report.FAIL_ON,
             repeatable=True,
             variable="OUTDATED_FAIL_ON",  # DEEP_LOCK_FAIL_ON has other values for other commands
-            help="Exit with 1 if any package is outdated, a direct dependency, one that nothing holds back, or one whose newest version fixes a vulnerability (with --database).",
+            help="Exit with 1 if there is such an outdated package: any, a direct dependency, one that no requirement limits, or one whose newest version fixes a vulnerability (needs --database).",
         ),
     ),
 )
@@ -79,8 +79,8 @@ ADVISORIES: Section = ("Security fixes", DATABASES)
 APPLYING: Section = (
     "Raising bounds",
     (
-        flag("--apply", text="Raise the bounds that exclude the newest versions, and lock."),
-        flag("--dry-run", text="With --apply: show the changes of both files as a diff, and write nothing."),
+        flag("--apply", text="Raise the bounds that exclude the newest versions, and lock the newest versions."),
+        flag("--dry-run", text="With --apply: show the changes of both files as a diff. Write nothing."),
         *HOOKS,
         INTERPRETERS,
     ),

@@ -17,26 +17,26 @@ from deep_lock.reports import document, findings
 from deep_lock.sanitize import Safe, joined
 
 HELP = """\
-Check deep.lock against the rules of [tool.deep-lock.policy]; without a policy, against the default rules.
+Check deep.lock against the rules of [tool.deep-lock.policy], or against the default rules if there is no policy.
 
-Nothing is resolved. Requests are made with --deep, for the advisories of [tool.deep-lock.audit], and once for a policy that is
-extended by its URL. Each finding is a line on stdout. An error ends with exit code 1; with --strict a finding does so too. The
-contents of wheels are checked as far as they are in the cache.
+Nothing is resolved. Requests are made only with --deep, for the advisories of [tool.deep-lock.audit], and for a policy at a URL.
+Each finding is a line on stdout. A finding with the severity error causes exit code 1. The contents of wheels are checked if the
+wheels are in the cache.
 
 \b
   deep-lock policy                                       the lock in this folder
-  deep-lock policy --against main                        also what is new since a git revision, or a file
-  deep-lock policy --policy company.toml --strict        the rules of another file
-  deep-lock policy --deep                                the contents of every wheel too
+  deep-lock policy --against main                        also check what is new since a git revision or file
+  deep-lock policy --policy company.toml --strict        use the rules in another file
+  deep-lock policy --deep                                also check the contents of every wheel
   deep-lock policy --format github                as annotations of GitHub Actions
   deep-lock policy --accept yanked:six==1.16.0 --until 2026-12-31 --reason "1.17 breaks our tests"
 
-Each line begins with the severity and the ID of the finding. --accept writes an exception for an ID into the policy; the
-finding is then a note until that day. RULE:NAME without a version is for every version.
+Each line begins with the severity and the ID of the finding. --accept adds an exception for an ID to the policy. Until the date, the
+finding is then a note. RULE:NAME without a version applies to every version.
 """
 EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit code 2: a lock or a policy that cannot be read, or an ID that
-is not found; with --deep also 3: a wheel could not be downloaded, and 4: its content differs from what was locked.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 1 the lock breaks the policy; 2 a lock or a policy
+cannot be read, or no finding has the ID; 3 a wheel could not be downloaded; 4 the sha256 of a wheel differs from the lock.
 """
 ACCEPTING = "to accept a finding: deep-lock policy --accept ID --until DATE --reason TEXT"
 HOW_TO_READ_ALL = "; --deep fetches the others"
@@ -47,26 +47,34 @@ RULES: Section = (
     "Lock and rules",
     (
         LOCK,
-        option("--against", metavar="FILE|REVISION", help="The previous lock: rules about what is new apply too."),
+        option("--against", metavar="FILE|REVISION", help="The previous lock. The rules about changes then apply too."),
         option(
             "--policy",
             type=DOCUMENT,
             metavar="FILE",
-            help="A TOML file with the keys of [tool.deep-lock.policy] at its top.",
+            help="A TOML file with the keys of [tool.deep-lock.policy] at the top level.",
             default_text="deep-lock.toml or pyproject.toml next to the lock",
         ),
-        flag("--deep", text="Fetch the wheels that are not in the cache, and check the contents of all."),
-        flag("--strict", text="Exit with 1 for findings too, not only for errors."),
+        flag("--deep", text="Download the wheels that are not in the cache, and check the contents of all wheels."),
+        flag("--strict", text="Exit with 1 if there is any error or finding. Without it: only if there is an error."),
     ),
 )
 EXCEPTIONS: Section = (
     "Exceptions",
     (
-        option("--accept", metavar="ID", help="Write an exception for the findings with this ID; check nothing."),
         option(
-            "--until", metavar="DATE", help="With --accept: the last day of the exception, in UTC, as in 2026-12-31."
+            "--accept",
+            metavar="ID",
+            help="Write an exception for the findings with this ID, such as yanked:six==1.16.0. Nothing is checked.",
         ),
-        option("--reason", metavar="TEXT", help="With --accept: why; it is shown with the finding."),
+        option(
+            "--until", metavar="DATE", help="With --accept: the last day of the exception in UTC, such as 2026-12-31."
+        ),
+        option(
+            "--reason",
+            metavar="TEXT",
+            help="With --accept: the reason for the exception. It is shown with the finding.",
+        ),
     ),
 )
 FORMAT = format_option("text", "json", "sarif", "github")

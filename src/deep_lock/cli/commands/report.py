@@ -28,21 +28,21 @@ from deep_lock.operations import report
 from deep_lock.reports import document
 
 HELP = """\
-Write deep.lock as one HTML page for reviewers: what runs code and why, what is new, then each package with its dependencies.
+Write deep.lock as one HTML page for reviewers.
 
-With --against the page begins with what changed since another lock, with --database with known vulnerabilities. It names files
-that are not vetted if the project has audits (deep-lock vet). The page needs no network and no other file. Without --deep and
---database no request is made. With --deep the page also has what the files bring (native code, scripts, import names, SBOMs),
-the version ranges between packages and the links that packages state.
+The page shows which packages run code and why, what is new, and each package with its dependencies. --against adds the changes since
+another lock, and --database the known vulnerabilities. If the project has audits (deep-lock vet), the page lists the files without
+one. --deep adds the contents of files (native code, scripts, import names, SBOMs), the requirements between packages and the links
+of packages. The page is one file and needs no network. Without --deep and --database no request is made.
 
 \b
   deep-lock report -o deep-lock.html
-  deep-lock report -o deep-lock.html --against main      what changed since main comes first
-  deep-lock report -o deep-lock.html --deep --offline    with what the files in the cache bring
+  deep-lock report -o deep-lock.html --against main      with the changes since main
+  deep-lock report -o deep-lock.html --deep --offline    with the contents of the files in the cache
 """
 EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit code 2: a lock that cannot be read; with --deep
-3: a file could not be downloaded, 4: its content differs from what was locked.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 2 the lock cannot be read; 3 a file could
+not be downloaded (with --deep); 4 the sha256 of a file differs from the lock (with --deep).
 """
 FILES: Section = (
     "Files",
@@ -53,17 +53,17 @@ FILES: Section = (
             "--against",
             metavar="OLD",
             default="",
-            help="Compare with this file or git revision of the lock: what changed comes first.",
+            help="Compare with this file or git revision of the lock, such as main. The changes are at the top of the page.",
         ),
         *DATABASES,
-        flag("--deep", text="Read what the files of the lock bring; those that are not in the cache are fetched."),
+        flag("--deep", text="Show the contents of the files. Files that are not in the cache are downloaded."),
         option(
             "-o",
             "--output",
             required=True,
             type=click.Path(dir_okay=False, path_type=Path),
             callback=not_standard_input,
-            help="The page to write.",
+            help="File to write, such as deep-lock.html.",
         ),
     ),
 )

@@ -43,41 +43,42 @@ CHANGED_CODES = frozenset(
     }
 )
 HELP = """\
-Compare a lock with its indexes: what is yanked, gone or changed, which files and wheels were added, what is archived.
+Compare a lock with its indexes: which versions are yanked, which files are removed, changed or added, which projects are archived.
 
-The indexes of the lock are used, unless options or the configuration next to it name others. Nothing is resolved or written.
+The default indexes are those of the lock. Options and the configuration next to the lock override them. Nothing is resolved or
+written.
 
 \b
-  deep-lock verify                          index pages, and the metadata of the wheels in use
-  deep-lock verify --deep                   every byte: each file is fetched, and compared with what the lock states
+  deep-lock verify                          compare index pages and the metadata of wheels
+  deep-lock verify --deep                   download each file, and compare its content
   deep-lock verify --format json
-  deep-lock verify --installed .venv        what an environment has, compared with the lock; no index is used
+  deep-lock verify --installed .venv        compare an environment with the lock, without an index
 """
 SELECTING = ("extras", "all_extras", "no_extras", "groups", "all_groups", "no_groups")
 EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0 nothing found, or notes only; 1 findings; 2 a wrong
-option, or a lock or an environment that cannot be read; 3 index failure; 4 the content of a file differs from what was locked, from the metadata that its index serves, or from its RECORD, or its
-publisher does.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0 no finding at or above --fail-on; 1 findings; 2 a
+wrong option, or a lock or an environment cannot be read; 3 index failure; 4 the content of a file differs from the lock, from its
+metadata on the index or from RECORD, or its publisher differs.
 """
 CHECKS: Section = (
     "Checks",
     (
         LOCK,
-        flag("--deep", text="Fetch every file, and compare build records and dependencies with it."),
+        flag("--deep", text="Download every file, and compare it with the build records and dependencies in the lock."),
         option(
             "--attestations",
             default="record",
             show_default=True,
             choices=("off", "record", "verify"),
             variable="VERIFY_ATTESTATIONS",
-            help="Compare the recorded publishers with those that the index attests; 'verify' also verifies the signatures.",
+            help="Compare the publishers in the lock with those that the index attests. 'verify' also verifies the signatures.",
         ),
         option(
             "--fail-on",
             default="finding",
             show_default=True,
             choices=SEVERITIES,
-            help="The lowest severity that ends with exit code 1.",
+            help="The lowest severity that causes exit code 1.",
         ),
     ),
 )
@@ -88,15 +89,15 @@ INSTALLED: Section = (
             "--installed",
             type=click.Path(exists=True, file_okay=False, path_type=Path),
             metavar="PATH",
-            help="Compare this virtual environment, Python prefix or folder site-packages with the lock, and no index.",
+            help="Compare this virtual environment, Python prefix or folder site-packages with the lock. No index is used.",
         ),
         option(
             "--target",
             metavar="LABEL|host",
             variable="INSTALLED_TARGET",  # DEEP_LOCK_TARGET and the like are for other commands
             default="",
-            help="The target of the lock that the environment is for.",
-            default_text="the one of its Python on this machine",
+            help="The target of the environment, such as cp313-x86_64-manylinux_2_28.",
+            default_text="the target of its Python on this machine",
         ),
         option(
             "--from",
@@ -105,7 +106,7 @@ INSTALLED: Section = (
             metavar="DIR",
             variable="INSTALLED_FROM",
             repeatable=True,
-            help="Take wheels of the lock from this folder, to compare their RECORD; then from the cache.",
+            help="Read the wheels of the lock from this folder to compare their RECORD, or else from the cache.",
         ),
         *selecting("no extras", "no groups", prefix="INSTALLED_"),
     ),

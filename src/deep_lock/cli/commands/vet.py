@@ -1,4 +1,4 @@
-"""`deep-lock vet`: what a reviewer reads, and who read it."""
+"""`deep-lock vet`: record and check who reviewed the files of a lock."""
 
 from pathlib import Path
 from typing import Any
@@ -31,33 +31,33 @@ from deep_lock.reports import vet_import as vet_import_report
 from deep_lock.sanitize import Safe, counted, show
 
 HELP = """\
-Record who looked at which files of a lock, and check that each file has an audit or an exemption.
+Record who reviewed which files of a lock, and check that each file has an audit or an exemption.
 
-The records are in the folder supply-chain next to the lock. What is compared is the sha256 of files, and nothing else.
+The records are in the folder supply-chain next to the lock. Each record names files by their sha256.
 
 \b
-  deep-lock vet init                                  exempt what is in the lock now
-  deep-lock vet suggest                               after an update: what to read, the least first
-  deep-lock vet diff jinja2 3.1.5 3.1.6               read it
-  deep-lock vet certify jinja2 3.1.6 --from 3.1.5     record that it was read
+  deep-lock vet init                                  exempt all files of the lock
+  deep-lock vet suggest                               after an update: show what to review, smallest first
+  deep-lock vet diff jinja2 3.1.5 3.1.6               review the changes
+  deep-lock vet certify jinja2 3.1.6 --from 3.1.5     record the review
   deep-lock vet import acme --url URL                 use the audits of another team
-  deep-lock vet check                                 in CI: exit 1 if a file is not covered
+  deep-lock vet check                                 in CI: exit with 1 if a file is not covered
 """
 FILES_EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 2 a lock or a file of supply-chain that cannot be read,
-that is missing, or that is there already.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit code 2: the lock cannot be read, or a file of supply-chain
+exists already.
 """
 
 
-@click.group("vet", cls=CommandGroup, help=HELP, short_help="Record and check who looked at the files of a lock.")
+@click.group("vet", cls=CommandGroup, help=HELP, short_help="Record and check who reviewed the files of a lock.")
 def vet_command() -> None:
-    """Record and check who looked at the files of a lock."""
+    """Record and check who reviewed the files of a lock."""
 
 
 INIT_HELP = """\
-Make supply-chain/audits.toml and supply-chain/config.toml, with an exemption for each file that the lock has now.
+Write supply-chain/audits.toml and supply-chain/config.toml, with an exemption for each file of the lock.
 
-From then on deep-lock vet check finds each file that was added. No existing file is changed.
+Afterwards, deep-lock vet check finds each file that is added to the lock. An existing file is never changed.
 """
 
 
@@ -67,7 +67,7 @@ From then on deep-lock vet check finds each file that was added. No existing fil
     output=(TEXT_OR_JSON,),
     help=INIT_HELP,
     epilog=FILES_EPILOG,
-    short_help="Exempt the files that a lock has now.",
+    short_help="Exempt all files of a lock.",
 )
 def vet_init_command(session: Session, /, **values: Any) -> None:
     """Write the files."""
@@ -88,20 +88,21 @@ def vet_init_command(session: Session, /, **values: Any) -> None:
 
 
 CHECK_HELP = """\
-Check that each file of a lock is covered by an audit or an exemption; what runs while something is built comes first.
+Check that an audit or an exemption covers each file of a lock. Files that run in builds are shown first.
 
-An exempt file was not read by anyone. Records are not signed: who can write to the repository can write an audit under any name.
+An exemption means that the file was not reviewed. Records are not signed: a person who can write to the repository can write an audit
+with any name.
 
 \b
-safe-to-build is needed by each file of a package in a build environment, and by each sdist that is built.
-safe-to-run is needed by each file of a package that is installed at run time.
+Files of packages in build environments, and sdists that are built, need the criterion safe-to-build.
+Files of packages that are installed at run time need the criterion safe-to-run.
 
-A file is covered by an audit of its sha256, by an exemption, or by an audit of what differs from a file that is covered. No request is
-made: audits of other teams are those in supply-chain/imports.lock.
+A file is covered by an audit of its sha256, by an exemption, or by an audit of its differences from a covered file. No request is
+made: the audits of other teams are read from supply-chain/imports.lock.
 """
 CHECK_EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0 each file is covered; 1 a file is not; 2 a lock or a file of
-supply-chain that cannot be read, or that is missing.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0 each file is covered; 1 a file is not covered; 2 a lock or
+a file of supply-chain is missing or cannot be read.
 """
 NOT_COVERED = 1
 FORMAT = format_option("text", "json", "markdown", "sarif", "github")
@@ -141,12 +142,12 @@ def _text(found: vet.VetCheck, form: str) -> Safe:
 
 
 CERTIFY_HELP = """\
-Record in supply-chain/audits.toml that you looked at files of a release in the lock.
+Record in supply-chain/audits.toml that you reviewed the files of a package in the lock.
 
-Without --from the whole files were read. With --from it is what differs from the files of the same kind of that version: this covers a
-file only if that file is covered. The criteria are independent of each other: neither implies the other.
+Without --from, the audit is of the whole files. With --from, it is of the differences from the files of that version: it covers a
+file only if the file of that version is covered. The criteria are independent: safe-to-run does not include safe-to-build.
 
-Exemptions of the project that are not needed any more are removed, once all its files are covered.
+When all files of the package are covered, exemptions that are no longer needed are removed.
 
 \b
   deep-lock vet certify jinja2
@@ -155,7 +156,7 @@ Exemptions of the project that are not needed any more are removed, once all its
 """
 CERTIFY_EPILOG = """\
 Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 1 another program wrote a file of supply-chain during the run;
-2 a release or a file that is not in the lock, a file of supply-chain that cannot be read or edited; 3 an index that cannot be reached.
+2 the lock does not contain the package or the file, or a file of supply-chain cannot be read or edited; 3 index failure.
 """
 AUDIT: Section = (
     "Audit",
@@ -167,14 +168,14 @@ AUDIT: Section = (
             metavar="VERSION",
             default="",
             variable="CERTIFY_FROM",
-            help="The version with which the files were compared.",
+            help="Record a review of the differences from this version.",
         ),
         option(
             "--criteria",
             choices=CRITERIA,
             repeatable=True,
-            help="What the files were read for.",
-            default_text="what the lock needs of each file",
+            help="The criterion of the review.",
+            default_text="what the lock needs for each file",
         ),
         option(
             "--file",
@@ -182,17 +183,17 @@ AUDIT: Section = (
             metavar="NAME",
             repeatable=True,
             variable="CERTIFY_FILE",  # DEEP_LOCK_FILE is for init
-            help="A file.",
-            default_text="all files of the release",
+            help="Record this file only.",
+            default_text="all files of the package",
         ),
         option(
             "--who",
             metavar="TEXT",
             default="",
-            help="Who read the files.",
+            help="Name and address of the reviewer.",
             default_text="user.name and user.email of git",
         ),
-        option("--notes", metavar="TEXT", default="", help="What was found."),
+        option("--notes", metavar="TEXT", default="", help="A note about the review, such as what was found."),
     ),
 )
 
@@ -204,7 +205,7 @@ AUDIT: Section = (
     output=(TEXT_OR_JSON,),
     help=CERTIFY_HELP,
     epilog=CERTIFY_EPILOG,
-    short_help="Record an audit of files of a release.",
+    short_help="Record an audit of a package.",
 )
 @click.argument("name", shell_complete=completion.packages)
 @click.argument("version", required=False, default="")
@@ -235,14 +236,14 @@ def vet_certify_command(session: Session, /, **values: Any) -> None:
 
 
 SUGGEST_HELP = """\
-Show what to read so that each file of a lock is covered: the releases with the least to read first.
+Show what to review so that each file of a lock is covered, smallest review first.
 
-Counted are the lines of text and the bytes of other files: of the whole files, or of what differs from a covered file of the next
-version before or after. The files are fetched from the index of the lock, and compared with their sha256.
+The size of a review is the number of lines of text, and the bytes of other files. It counts the whole files, or the differences from
+the nearest version that is covered. The files are downloaded from the index of the lock, and their sha256 is checked.
 """
 SUGGEST_EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 2 a lock or a file of supply-chain that cannot be read; 4 a
-file has another sha256 than the recorded one, or is unsafe.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 2 a lock or a file of supply-chain cannot be read; 4 the
+sha256 of a file differs from the recorded one, or an archive is unsafe.
 """
 
 
@@ -253,7 +254,7 @@ file has another sha256 than the recorded one, or is unsafe.
     output=(TEXT_OR_JSON,),
     help=SUGGEST_HELP,
     epilog=SUGGEST_EPILOG,
-    short_help="Show what to read, the least first.",
+    short_help="Show what to review, smallest first.",
 )
 def vet_suggest_command(session: Session, /, **values: Any) -> None:
     """Write the suggestions."""
@@ -269,22 +270,23 @@ def _vet_options(session: Session, values: dict[str, Any]) -> VetOptions:
 
 
 DIFF_HELP = """\
-Show what differs between the files of two releases: first native code, files that Python reads when it starts, scripts
-and build files, then all files with the number of lines, then the lines.
+Show what differs between the files of two versions of a package.
 
-With one version, the sdist and the wheel of this release are compared: which files of the wheel are not in the sdist.
+Changes of native code, of files that Python reads when it starts, of scripts and of build files are shown first. Then follow all files
+with the number of changed lines, and then the lines. With one version, the wheel is compared with the sdist: the files that only the
+wheel has are shown.
 
-The files are taken from the index of the lock, and compared with the hashes of the lock, else of supply-chain, else of the index. Nothing is built or run.
-Compared are the bytes of files: two releases with the same files are not the proof that they are harmless.
+The files are downloaded from the index of the lock. Their hashes are compared with those of the lock, or else of supply-chain, or else
+of the index. Nothing is built or run. A version without differences is not proven to be harmless.
 
 \b
-  deep-lock vet diff jinja2 3.1.5 3.1.6              the wheels, or the sdists
-  deep-lock vet diff jinja2 3.1.5 3.1.6 --stat       without the lines
-  deep-lock vet diff jinja2 3.1.5 3.1.6 --to review  both unpacked, for an editor
-  deep-lock vet diff jinja2 3.1.6                    the wheel and its sdist
+  deep-lock vet diff jinja2 3.1.5 3.1.6              compare the wheels, or the sdists
+  deep-lock vet diff jinja2 3.1.5 3.1.6 --stat       without the changed lines
+  deep-lock vet diff jinja2 3.1.5 3.1.6 --to review  unpack both versions, for an editor
+  deep-lock vet diff jinja2 3.1.6                    compare the wheel with its sdist
 """
 DIFF_EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 2 a version or a file that does not exist; 3 a file could not be
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 2 a version or a file does not exist; 3 a file could not be
 downloaded; 4 a hash differs, or an archive is unsafe.
 """
 COMPARISON: Section = (
@@ -296,16 +298,16 @@ COMPARISON: Section = (
             metavar="NAME",
             default="",
             variable="VET_DIFF_FILE",
-            help="A file of the new release; it is compared with the file of the old one of the same kind.",
+            help="Compare this file of the new version with the file of the same kind of the old version.",
             default_text="a wheel for all platforms, else the sdist, else a wheel",
         ),
-        flag("--stat", text="Leave out the lines that differ."),
+        flag("--stat", text="Do not show the lines that differ."),
         option(
             "--to",
             "folder",
             metavar="DIR",
             type=click.Path(file_okay=False, path_type=Path),
-            help="Unpack both files into this folder, which is new or empty.",
+            help="Unpack both files into this folder. It must be new or empty.",
         ),
     ),
 )
@@ -318,7 +320,7 @@ COMPARISON: Section = (
     output=(TEXT_OR_JSON,),
     help=DIFF_HELP,
     epilog=DIFF_EPILOG,
-    short_help="Show what differs between the files of two releases.",
+    short_help="Show what differs between the files of two versions.",
 )
 @click.argument("name", shell_complete=completion.packages)
 @click.argument("old")
@@ -336,42 +338,48 @@ def vet_diff_command(session: Session, /, **values: Any) -> None:
 
 
 IMPORT_HELP = """\
-Import the audits of other teams, or refresh them. What is added and withdrawn is shown before anything is written; with
---format json after it. There is no question: --dry-run shows it, and writes nothing.
+Import the audits of other teams, or refresh them.
 
-An import is pinned in supply-chain/imports.lock: a URL by the sha256 of the file, a repository by the commit. `vet check` reads only
-this file, and makes no request. The exemptions and the imports of the other team are not read.
+The audits that are added and removed are shown. The command does not wait for a confirmation: use --dry-run first. supply-chain/imports.lock
+contains the audits, with the sha256 of the file or the commit of the repository. deep-lock vet check reads this file and makes no
+request. Exemptions and imports of the other team are not imported.
 
 \b
   deep-lock vet import acme --url https://acme.example/supply-chain/audits.toml
   deep-lock vet import acme --git https://git.example/acme/app --ref main
-  deep-lock vet import                          refresh all teams
+  deep-lock vet import                          refresh the audits of all teams
   deep-lock vet import --dry-run                show what a refresh would change
   deep-lock vet import --remove acme
 """
 IMPORT_EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. A login of a URL: DEEP_LOCK_INDEX_<NAME>_USERNAME and _PASSWORD with the
-name of the team, or netrc. Exit codes: 1 another program wrote config.toml during the run; 2 wrong input, or a wrong file; 3 a file could
-not be fetched; 4 a file that is too large.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Credentials of a URL are DEEP_LOCK_INDEX_<NAME>_USERNAME and _PASSWORD with
+the name of the team, or those in netrc. Exit codes: 1 another program wrote config.toml during the run; 2 an option or a file is wrong; 3 a
+file could not be downloaded; 4 a file is too large.
 """
 TEAM: Section = (
     "Team",
     (
         LOCK,
-        option("--url", metavar="URL|PATH", default="", help="Add the team whose audits.toml is there."),
-        option("--git", metavar="REPO|PATH", default="", help="Add the team whose audits.toml is in this repository."),
+        option("--url", metavar="URL|PATH", default="", help="Add the team with this audits.toml."),
         option(
-            "--ref", metavar="REF", default="", help="A branch, a tag or a commit.", default_text="the default branch"
+            "--git", metavar="REPO|PATH", default="", help="Add the team with the audits.toml in this git repository."
+        ),
+        option(
+            "--ref",
+            metavar="REF",
+            default="",
+            help="With --git: a branch, a tag or a commit.",
+            default_text="the default branch",
         ),
         option(
             "--path",
             metavar="PATH",
             default="",
-            help="Where the file is in the repository.",
+            help="With --git: the path of the file in the repository.",
             default_text="supply-chain/audits.toml",
         ),
-        option("--remove", "removed", metavar="NAME", default="", help="Remove this team."),
-        flag("--dry-run", text="Show what would change, and write nothing."),
+        option("--remove", "removed", metavar="NAME", default="", help="Remove this team and its audits."),
+        flag("--dry-run", text="Show what would change. Write nothing."),
     ),
 )
 

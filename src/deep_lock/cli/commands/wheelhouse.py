@@ -1,4 +1,4 @@
-"""`deep-lock wheelhouse`: fill a folder with the wheels of one target, with a summary on stderr."""
+"""`deep-lock wheelhouse`: write the wheels of one target into a folder, with a summary on stderr."""
 
 from __future__ import annotations
 
@@ -32,33 +32,32 @@ from deep_lock.operations import wheelhouse
 from deep_lock.reports import document
 
 HELP = """\
-Fill a folder with all wheels that one target of deep.lock installs; build those that are not published.
+Write all wheels that one target of deep.lock installs into a folder. Wheels that are not published are built.
 
-Each sdist is built in its own locked environment, in the sandbox, without network, the deepest first. Anything that is not
-in the lock is an error. A second run does not repeat finished builds.
+Each sdist is built in its locked build environment, in the sandbox and without network. Build dependencies are built first. A build
+that needs a package that is not in the lock fails. A second run does not repeat finished builds.
 
 \b
   deep-lock wheelhouse -d wheels
   pip install --no-index --find-links wheels --require-hashes -r wheels/requirements.txt
 
 \b
-For an image, without dependency groups such as test tools, and with the extras that it needs:
+Without dependency groups, such as test tools, and with one extra:
   deep-lock wheelhouse -d wheels --no-groups --extra NAME
 
 \b
-Without network, after deep-lock fetch -d files elsewhere:
+Without network, after deep-lock fetch -d files on another machine:
   deep-lock wheelhouse -d wheels --offline --from files
 
 \b
-On the workers of a scheduler, which have the resources sandbox and LABEL (docs/guides/fleet.md):
+On the workers of a Dask scheduler that have the resources sandbox and LABEL (docs/guides/fleet.md):
   deep-lock wheelhouse -d wheels --target LABEL --remote-cache s3://BUCKET/FOLDER \\
     --scheduler tls://HOST:PORT --tls-ca ca.pem --tls-cert cert.pem --tls-key key.pem
 """
 EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. SOURCE_DATE_EPOCH is passed to builds; without it each build gets
-the time at which its sdist was uploaded. Exit codes: 4 a build needs what is not locked, fails, may not run, or makes another
-wheel than was locked; 3 a file could not be downloaded; 2 a lock that cannot be read, or no target or
-worker that runs it.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. SOURCE_DATE_EPOCH is passed to builds. Its default is the
+upload time of the sdist. Exit codes: 2 the lock cannot be read, or no target or worker can run the builds; 3 a file could not be
+downloaded; 4 a build fails, may not run, needs a package that is not locked, or makes a wheel that differs from the lock.
 """
 
 FILES: Section = (
@@ -71,8 +70,8 @@ FILES: Section = (
             "--target",
             metavar="LABEL|host",
             default="",
-            help="The target of the lock; 'host' is that of this Python and machine.",
-            default_text="the one that runs here",
+            help="The target to install, such as cp313-x86_64-manylinux_2_28. 'host' is the target of this Python on this machine.",
+            default_text="the target that runs on this machine",
         ),
         option(
             "--from",
@@ -80,7 +79,7 @@ FILES: Section = (
             type=click.Path(exists=True, file_okay=False, path_type=Path),
             metavar="DIR",
             repeatable=True,
-            help="Use files from this folder, such as deep-lock fetch makes; their hashes are checked.",
+            help="Use the files in this folder, such as the folder of deep-lock fetch. Their hashes are checked.",
         ),
     ),
 )
@@ -94,8 +93,8 @@ BUILDS: Section = (
             "-j",
             "--jobs",
             type=click.IntRange(1, 64),
-            help="The number of builds at the same time.",
-            default_text="half of the processors; with --scheduler as many as its workers do",
+            help="Run at most this many builds at the same time.",
+            default_text="half of the processors; with --scheduler: as many as its workers run",
         ),
     ),
 )

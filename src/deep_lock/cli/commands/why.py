@@ -14,10 +14,10 @@ from deep_lock.reports import why as report
 MAX_PATHS = 10
 """Of each kind, without --all."""
 WHY_HELP = """\
-Show why a package is in deep.lock: what requires it, through all levels of builds.
+Show why a package is in deep.lock: the chains of requirements that lead to it.
 
-For each requirement that leads to it, the shortest chain is shown. A step "build of X" means that X is built from source on a
-target, and that what follows runs during this build.
+The shortest chain of each requirement is shown. The step "build of X" means that a target builds X from source. The packages after
+this step run in that build.
 
 \b
   deep-lock why setuptools
@@ -26,22 +26,22 @@ target, and that what follows runs during this build.
 TREE_HELP = """\
 Show deep.lock as a tree.
 
-A package that was shown before is one line, marked (*).
+The dependencies of a package are shown once. A later line with the same package is marked (*).
 
 \b
-  deep-lock tree                           what is installed, by requirement of the project
-  deep-lock tree --build                   and below each build its environment
+  deep-lock tree                           the runtime packages, below the project's requirements
+  deep-lock tree --build                   also builds, each with its environment
   deep-lock tree --build --invert setuptools
 """
 EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit code 2: no such lock, package or target.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit code 2: the lock, the package or the target does not exist.
 """
 WHY: Section = (
     "Chains",
     (
         LOCK,
         PACKAGE,
-        flag("--all", "all_of_them", text="Show every chain, not only the ten shortest of each kind."),
+        flag("--all", "all_of_them", text="Show every chain. Without it: the ten shortest chains of each kind."),
     ),
 )
 TREE: Section = (
@@ -49,12 +49,21 @@ TREE: Section = (
     (
         LOCK,
         PACKAGE,
-        flag("--build", "builds", text="Show builds too, with their environments below them."),
-        option("--depth", type=click.IntRange(min=0), metavar="N", help="Show this many levels.", default_text="all"),
+        flag("--build", "builds", text="Also show builds, each with its environment."),
+        option("--depth", type=click.IntRange(min=0), metavar="N", help="Show at most N levels.", default_text="all"),
         option(
-            "--target", "label", metavar="LABEL|host", default="", help="Show only what this target of the lock needs."
+            "--target",
+            "label",
+            metavar="LABEL|host",
+            default="",
+            help="Show only what this target needs, such as cp313-x86_64-manylinux_2_28. 'host' is the target of this Python on this machine.",
         ),
-        option("--invert", metavar="NAME[==V]", repeatable=True, help="Show what requires this package, upwards."),
+        option(
+            "--invert",
+            metavar="NAME[==V]",
+            repeatable=True,
+            help="Show the packages that require this package, and what requires those.",
+        ),
     ),
 )
 

@@ -1,4 +1,4 @@
-"""One rule for each build backend: what its hook returns, as far as that can be proven without running it."""
+"""One rule for each build backend: the result of its hook, if it can be proven without running the hook."""
 
 from deep_lock.lazy import load_at_first_use
 

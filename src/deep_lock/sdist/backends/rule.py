@@ -1,4 +1,4 @@
-"""What a rule about a build backend is, and what it looks at."""
+"""The definition of a rule about a build backend, and its inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""scikit-build-core: CMake and Ninja as configured, where PATH lacks them, and what metadata providers need."""
+"""scikit-build-core: CMake and Ninja as configured, if PATH does not have them, and the requirements of metadata providers."""
 
 import re
 from collections.abc import Iterator, Mapping
