@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
+from deep_lock.cli.help_text import HelpContext
 from deep_lock.cli.main import cli, run
 from deep_lock.cli.topics import TOPICS
 from tests.support.paths import ROOT
@@ -48,12 +49,21 @@ def test_help_fits_80_columns_except_commands_to_copy(monkeypatch: pytest.Monkey
     assert wide == []
 
 
-def test_the_meaning_of_an_example_is_next_to_it_or_below(capfd: pytest.CaptureFixture[str]) -> None:
-    text = _output(["add", "--help"], capfd)
-    next_to_it = "writes httpx>=0.28.1, the version\n" + " " * 45 + "that was locked\n"
-    assert f"    deep-lock add httpx                      {next_to_it}" in text
-    below = "    deep-lock add httpx --project packages/web\n        to a member of a workspace, whose lock is in the root\n"
-    assert below in text
+def test_the_meaning_of_an_example_is_next_to_it_or_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    text = (
+        "Text.\n\n\b\n"
+        f"  short        {'word ' * 20}\n"
+        f"  a command that is as long as those with two or three options    {'word ' * 8}\n"
+        f"  deep-lock copy --this {'x' * 70}\n"
+    )
+    shown = HelpContext(click.Command("own", help=text), info_name="own").get_help()
+    line, margin = " ".join(["word"] * 12), " " * 17
+    assert f"    short        {line}\n{margin}{' '.join(['word'] * 8)}\n" in shown
+    assert (
+        f"    a command that is as long as those with two or three options\n        {' '.join(['word'] * 8)}\n" in shown
+    )
+    assert f"    deep-lock copy --this {'x' * 70}\n" in shown
 
 
 @pytest.mark.parametrize("name", TOPICS)

@@ -24,6 +24,7 @@ from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.pep440 import parse_specifier
 from deep_lock.sanitize import show
 from deep_lock.targets.markers import BASE, Scope
+from deep_lock.targets.short_form import short_form
 from deep_lock.targets.target import Target
 
 Sentence = Callable[[str, str], str]
@@ -277,7 +278,11 @@ def _changed_indexes(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator
 def _changed_targets(old: tuple[LockedTarget, ...], new: tuple[LockedTarget, ...]) -> Iterator[str]:
     was = {target.name: target for target in old}
     now = {target.name: target for target in new}
-    yield from _changed_names("target", was, now)
+    for label, own, other in (("added", now, was), ("removed", was, now)):
+        names = [name for name in own if name not in other]
+        if len(names) > 1:
+            yield f"targets were {label}: {short_form(names, [*own])}"
+        yield from (f"target {name!r} was {label}" for name in names if len(names) == 1)
     for name in sorted(was.keys() & now.keys()):
         if was[name] != now[name]:
             yield f"target {name!r} changed from {_described(was[name])} to {_described(now[name])}"

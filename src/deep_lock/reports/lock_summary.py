@@ -89,7 +89,7 @@ def _code_in_builds(lock: Lock, limit: int | None) -> list[str]:
         if build.needed != "project":
             releases.setdefault((build.name, build.version or "", build.source or ""), []).append(build)
     if not releases:
-        only = "  only wheels of other projects are installed: none of them runs its own code when it is installed"
+        only = "  only wheels of other projects are installed: none of them runs its own code"
         none = "  only wheels are installed: no package runs its own code when it is installed"
         return [only, *own_line] if own else [none]
     lines = ["  run their own code when they are built:"]
@@ -121,4 +121,4 @@ def _crates(lock: Lock) -> list[str]:
     if not count:
         return []
     sdists = "1 sdist needs" if count == 1 else f"{count} sdists need"
-    return [f"  {sdists} Rust crates, pinned by a Cargo.lock of their own: they are not part of this lock"]
+    return [f"  {sdists} Rust crates: a Cargo.lock pins them, and not this lock"]

@@ -82,6 +82,10 @@ def _too_new(file: Distribution, selection: Selection) -> str:
     return ""
 
 
+_UPLOADED = "uploaded "
+"""The beginning of this reason: many files with other times are one line."""
+
+
 def _wrong_kind(file: Distribution, target: Target, selection: Selection) -> str:
     if isinstance(file, SourceDistribution):
         return "" if sdists_allowed(file.name, selection) else "an sdist, and only-binary is set"
@@ -217,9 +221,12 @@ def refusals(
     for file in files:
         if reason := _refusal(file, target, selection, yanked_ok=yanked_ok):
             is_tags = isinstance(file, Wheel) and reason == _wrong_tags(file.tags, target)
-            found.setdefault("" if is_tags else reason, []).append(file)
+            key = "" if is_tags else _UPLOADED if reason.startswith(_UPLOADED) else reason
+            found.setdefault(key, []).append(file)
     # the index wrote the yank reason and Requires-Python: they are shown safely, on one line
-    return [show(line, MAX_LINE) for reason, own in found.items() for line in _refusal_lines(reason, own, target)]
+    return [
+        show(line, MAX_LINE) for reason, own in found.items() for line in _refusal_lines(reason, own, target, selection)
+    ]
 
 
 def is_for_other_targets(files: Sequence[Distribution], target: Target) -> bool:
@@ -232,12 +239,16 @@ def is_for_other_targets(files: Sequence[Distribution], target: Target) -> bool:
     return any(wrong) and all(reason or not isinstance(file, Wheel) for file, reason in zip(files, wrong, strict=True))
 
 
-def _refusal_lines(reason: str, files: Sequence[Distribution], target: Target) -> Iterator[str]:
+def _refusal_lines(reason: str, files: Sequence[Distribution], target: Target, selection: Selection) -> Iterator[str]:
     """Yield the lines of the files with one reason; without a reason, of wheels whose tags do not fit."""
     if len(files) <= MAX_SINGLE_FILES:
         for file in files:
             own = reason or (_wrong_tags(file.tags, target) if isinstance(file, Wheel) else "")
-            yield f"{file.filename}: {own}"
+            yield f"{file.filename}: {_too_new(file, selection) if reason == _UPLOADED else own}"
+    elif reason == _UPLOADED:
+        first = min(file.upload_time for file in files if file.upload_time is not None)
+        many = f"{files[0].filename} and {len(files) - 1} more files"
+        yield f"{many}: uploaded {first:%Y-%m-%dT%H:%M:%SZ} or later, after exclude-newer"
     elif reason:
         yield f"{files[0].filename} and {len(files) - 1} more files: {reason}"
     else:

@@ -115,6 +115,10 @@ CHANGED = [
     (_head(indexes=(("default", "https://other.example/simple/"),)), ("index 'default' changed from https://index.example/simple/ to https://other.example/simple/",)),
     (_head(indexes=(*OLD.indexes, ("own", "https://own.example/simple/"))), ("index 'own' was added",)),
     (_head(targets=(*OLD.targets, locked_target(WINDOWS))), ("target 'cp313-x86_64-windows' was added",)),
+    (
+        _head(targets=(*OLD.targets, locked_target(WINDOWS), locked_target(replace(WINDOWS, label="cp313-arm64-windows")))),
+        ("targets were added: 2 of 3: all but cp313-x86_64-manylinux_2_28",),
+    ),
     (_head(targets=()), ("target 'cp313-x86_64-manylinux_2_28' was removed",)),
     (
         _head(targets=(replace(OLD.targets[0], marker="os_name == 'posix'"),)),

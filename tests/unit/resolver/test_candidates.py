@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from packaging.utils import canonicalize_name
 
 from deep_lock.models.resolution import ALL, Selection
@@ -90,6 +91,15 @@ def test_each_refusal_has_its_reason(release: dict[str, Any], selection: Selecti
     found = refusals(release_files("a", "1.0", release), LINUX, selection)
     assert [line.partition(": ")[2] for line in found] == reasons
     assert all(line.startswith("a-1.0") for line in found)
+
+
+def test_many_files_that_are_too_new_are_one_line() -> None:
+    files = [
+        replace(file, upload_time=datetime(2024, 7, 1, 12, minute, tzinfo=UTC))
+        for minute, file in enumerate(release_files("a", "1.0", {"wheel": [f"cp3{own}-none-any" for own in range(6)]}))
+    ]
+    (line,) = refusals(files[::-1], LINUX, Selection(exclude_newer=JUNE))
+    assert line == f"{files[-1].filename} and 6 more files: uploaded 2024-07-01T12:00:00Z or later, after exclude-newer"
 
 
 def test_a_yanked_file_is_taken_where_that_is_allowed() -> None:
