@@ -6,7 +6,7 @@ In a folder that you do not trust, use `python -I -m deep_lock`: see docs/refere
 import os
 import sys
 
-if not sys.flags.safe_path and sys.path and sys.path[0] in {"", os.getcwd()} and __name__ == "__main__":  # noqa: PTH109 - pathlib is not imported before this
+if __name__ == "__main__" and not sys.flags.safe_path and sys.path and sys.path[0] in {"", os.getcwd()}:  # noqa: PTH109 - pathlib is not imported before this
     # python -m puts the current folder first: from here on no file of the current folder may be imported
     del sys.path[0]
 

@@ -43,9 +43,9 @@ def test_the_bot_updates_one_build_requirement_and_nothing_else(
         with (made.folder / "pyproject.toml").open("a", encoding="utf-8") as file:
             file.write(settings)
 
-        def run_bot(*options: str) -> "subprocess.CompletedProcess[str]":
+        def run(*command: str | Path) -> "subprocess.CompletedProcess[str]":
             return subprocess.run(
-                [sys.executable, bot, *options],
+                command,
                 cwd=made.folder,
                 env={**os.environ, "PATH": os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])},
                 capture_output=True,
@@ -53,6 +53,9 @@ def test_the_bot_updates_one_build_requirement_and_nothing_else(
                 timeout=100,
                 check=False,
             )
+
+        def run_bot(*options: str) -> "subprocess.CompletedProcess[str]":
+            return run(sys.executable, bot, *options)
 
         failed = run_bot()
         assert (failed.returncode, failed.stdout) == (2, "")
@@ -73,6 +76,12 @@ def test_the_bot_updates_one_build_requirement_and_nothing_else(
         # a hunk for the new release of maker, and one for the member of one build
         assert [line for line in _environments(after) if line not in _environments(before)] == ['"one" maker 2.0']
         assert [line for line in _environments(before) if line not in _environments(after)] == ['"one" maker 1.0']
+        upgrade, fail = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+        assert run("bash", "-ec", fail.replace("all.zip", f"{database} --max-age P9999D")).returncode == 1
+        upgraded = run("bash", "-ec", upgrade)
+        assert upgraded.returncode == 0, upgraded.stderr
+        last = _environments((made.folder / "deep.lock").read_text(encoding="utf-8"))
+        assert {'"one" setuptools 81.0', '"two" setuptools 81.0'} == {*last} - {*_environments(after)}
 
 
 def _environments(text: str) -> list[str]:

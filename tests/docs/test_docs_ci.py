@@ -45,7 +45,8 @@ def test_actionlint_finds_nothing() -> None:
 
 
 def test_every_action_is_pinned_by_commit_and_the_same_everywhere() -> None:
-    pages = [ROOT / "docs" / "guides" / "integrations.md", ROOT / "docs" / "ci" / "github-action" / "action.yml"]
+    guides = [ROOT / "docs" / "guides" / f"{name}.md" for name in ("github-actions", "integrations")]
+    pages = [*guides, ROOT / "docs" / "ci" / "github-action" / "action.yml"]
     found = {
         use for path in (*_workflows(), *pages) for use in USES.findall(path.read_text("utf-8")) if use[0][:2] != "./"
     }

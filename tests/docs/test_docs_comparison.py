@@ -42,6 +42,12 @@ build-backend = "hatchling.build"
 [tool.hatch.metadata]
 allow-direct-references = true
 """
+PIPFILE = """\
+[packages]
+docopt = "==0.6.2"
+tqdm = "*"
+probe = {{file = "{url}"}}
+"""
 SETUP = """\
 try:
     open({mark!r}, "w").close()
@@ -99,11 +105,18 @@ TOOLS = {
         pylock=("poetry", "export", "-f", "pylock.toml", "-o", "pylock.toml"),
     ),
     "PDM": Tool(
-        install=("pdm", "hishel<2"),  # PDM 2.29.4 does not start with hishel 2
+        install=("pdm", "hishel<2"),  # PDM 2.29.4 cannot lock with hishel 2
         lock=("pdm", "lock"),
         file="pdm.lock",
         check=("pdm", "lock", "--check"),
         pylock=("pdm", "export", "-f", "pylock", "-o", "pylock.toml"),
+    ),
+    "Pipenv": Tool(
+        install=("pipenv",),
+        lock=("pipenv", "lock"),
+        file="Pipfile.lock",
+        check=("pipenv", "verify"),
+        pylock=("pipenv", "pylock", "--generate", "-o", "pylock.toml"),
     ),
     "fromager": Tool(
         install=("fromager", "uv", "wheel"),
@@ -154,10 +167,13 @@ def _row(tool: Tool, programs: Path, folder: Path, url: str) -> list[str]:
     (project / "app").mkdir(parents=True)
     (project / "app" / "__init__.py").touch()
     (project / "pyproject.toml").write_text(PROJECT.format(url=url), encoding="utf-8")
+    if tool.file == "Pipfile.lock":
+        (project / "Pipfile").write_text(PIPFILE.format(url=url), encoding="utf-8")
     environment = {
         **os.environ,
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "PIP_NO_CACHE_DIR": "1",
+        "PIPENV_VENV_IN_PROJECT": "1",
         **{f"{name}_CACHE_DIR": str(folder / name) for name in ("POETRY", "PDM", "DEEP_LOCK")},
     }
 
@@ -173,6 +189,8 @@ def _row(tool: Tool, programs: Path, folder: Path, url: str) -> list[str]:
     (project / "pyproject.toml").write_text(
         PROJECT.format(url=url).replace('"tqdm"', '"tqdm", "idna<3"'), encoding="utf-8"
     )
+    if tool.file == "Pipfile.lock":
+        (project / "Pipfile").write_text(f'{PIPFILE.format(url=url)}idna = "<3"\n', encoding="utf-8")
     stale = fresh and run(*tool.check) != 0
     named = {
         name

@@ -127,7 +127,7 @@ def _commands(page: str) -> list[str]:
         elif language == "dockerfile":
             found += re.findall(r"^RUN (.+)$", body, re.MULTILINE)
         else:
-            assert language in {"toml", "text"}, f"no rule for code blocks of {language}"
+            assert language in {"toml", "text", "console"}, f"no rule for code blocks of {language}"
     return found
 
 
@@ -326,7 +326,7 @@ def test_the_guide_for_private_indexes_works(environ: Mapping[str, str], index: 
         page = page.replace('"index.example"', f'"{corp.url.split("/")[2]}"')
         only, pattern, explicit, policy = (body for language, body in BLOCK.findall(page) if language == "toml")
         lock, by_netrc, by_keyring, check = _commands(page)
-        (denied,) = (body for language, body in BLOCK.findall(page) if language == "text")
+        denied, warning = (body for language, body in BLOCK.findall(page) if language == "text")
 
         def run(command: str, settings: str, variables: Mapping[str, str], third: str = "corp-core") -> str:
             text = PRIVATE_PROJECT.format(third=third) + settings
@@ -357,8 +357,9 @@ def test_the_guide_for_private_indexes_works(environ: Mapping[str, str], index: 
         corp.hold({**PRIVATE, "shared 2.0": {}})
         refresh = f"{lock.strip()} --refresh\n"
         run(refresh + check, only + policy, alone)
-        refused = run(f"{refresh}{check.strip()} 2>&1 || [ $? = 1 ]", only + policy, alone, third="elsewhere")
-        assert "elsewhere" in refused
+        refused = run(f"exec 2>&1\n{refresh}{check.strip()} || [ $? = 1 ]", only + policy, alone, third="elsewhere")
+        assert warning.replace("HOST", index.url.split("/")[2]) in refused
+        assert "foreign-host" in refused
         assert seen
         assert not [one for one in (*seen, *index.log) if "authorization" in one.headers], (
             "the login is sent to another index"
@@ -785,22 +786,60 @@ def test_every_command_of_the_guide_for_monorepos_works(
     assert not (project / "packages" / "web" / "deep.lock").exists()
 
 
-DESCRIPTIONS = {
-    "index",
-    "bots",
-    "integrations",
-    "fleet",
-    "fleet-delivery",
-    "fleet-view",
-    "troubleshooting",
-    "failing-builds",
-    "install",
-    "faq",
+FLEET_PROJECT = f"""\
+[project]
+name = "api"
+version = "1.0"
+requires-python = "=={MINOR}.*"
+dependencies = ["orjson"]
+"""
+FLEET: Releases = {
+    "orjson 3.13.0": {
+        "wheels": [],
+        "sdist": True,
+        "build": ["setuptools", "puccinialin"],
+        "backend": "setuptools.build_meta",
+    },
+    "puccinialin 0.1.14": {},
+    "setuptools 80.9.0": {},
 }
-"""Pages that describe a command of deep-lock or files for CI. Other tests compare parts of them with the code."""
+
+
+def test_the_guides_for_fleets_work(environ: Mapping[str, str], index: ScenarioServer, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    index.hold(FLEET)
+    (project / "pyproject.toml").write_text(FLEET_PROJECT, encoding="utf-8")
+    _prepare(environ, project)
+    shutil.copytree(project, tmp_path / "home" / "checkouts" / "api")
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "repos.toml").write_text('[[repositories]]\nname = "api"\npath = "../project"\n', encoding="utf-8")
+    _run(GUIDES / "fleet.md", environ, work)
+    view = (GUIDES / "fleet-view.md").read_text(encoding="utf-8")
+    ask, has_file = _commands(view)
+    (shown,) = (body for language, body in BLOCK.findall(view) if language == "text")
+    assert _told("fleet-view", ask, environ, work) == shown
+    (wheel,) = release_files("puccinialin 0.1.14", FLEET["puccinialin 0.1.14"])
+    by_file = has_file.replace("292d9104", hashlib.sha256(wheel.content).hexdigest()[:8])
+    assert "puccinialin 0.1.14" in _told("fleet-view", by_file, environ, project)
+
+
+IN_OTHER_MODULES = {"bots", "fleet-delivery"}
+"""Pages whose commands and programs test_docs_bots.py and test_docs_fleet.py run."""
+DESCRIPTIONS = {"index", "integrations", "troubleshooting", "failing-builds", "install", "faq"}
+"""Pages that describe messages, or files for CI. Other tests compare parts of them with the code."""
 
 
 def test_no_guide_is_left_out() -> None:
     tested = {"monorepos", "pip", "uv", "hermeto", "docker", "github-actions", "gitlab", "vulnerable", "vet", *OTHERS}
-    tested |= {"change", "coming-from", "first-ten-minutes", "offline", "private-indexes", "wheelhouse"}
-    assert {path.stem for path in GUIDES.glob("*.md")} == tested | DESCRIPTIONS
+    tested |= {
+        "change",
+        "coming-from",
+        "first-ten-minutes",
+        "fleet",
+        "fleet-view",
+        "offline",
+        "private-indexes",
+        "wheelhouse",
+    }
+    assert {path.stem for path in GUIDES.glob("*.md")} == tested | IN_OTHER_MODULES | DESCRIPTIONS

@@ -79,7 +79,7 @@ def test_every_event_is_listed() -> None:
     assert set(schemas.read("log")["properties"]["event"]["enum"]) == listed
 
 
-NO_RESULT = {"completion", "fleet worker", "git-merge", "git-textconv"}
+NO_RESULT = {"completion", "help", "fleet worker", "git-merge", "git-textconv"}
 """Commands that a shell, git or a fleet runs: their output has a form of its own."""
 
 

@@ -139,6 +139,18 @@ def test_no_project_at_all(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     assert "no pyproject.toml, setup.cfg or setup.py" in capfd.readouterr().err
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not delete the current folder of a process")
+def test_the_current_folder_was_deleted(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert run(["lock", "--check"]) == 2
+    assert "error: the current folder was deleted\nhint: change to a folder that exists\n" in capfd.readouterr().err
+
+
 def test_a_project_that_asks_for_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["lock", "--project", str(folder), "--no-index", *TARGET]) == 0
     assert "only wheels are installed" in capfd.readouterr().err

@@ -262,7 +262,8 @@ def test_the_variable_selects_json_and_the_option_wins(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DEEP_LOCK_FORMAT", "json")
-    assert _ran(capfd, "why", "six")[1]["code"] == "lock-invalid"
+    failed = _ran(capfd, "why", "six")[1]
+    assert (failed["code"], failed["path"]) == ("lock-invalid", "deep.lock")
     assert run(["why", "six", "--format", "text"]) == 2
     assert capfd.readouterr().out == ""
 

@@ -81,7 +81,7 @@ def test_a_command_of_another_tool_is_answered_with_ours(
     ended = capsys.readouterr().err
     assert f"there is no command {command}" in ended
     assert told in ended
-    assert "Did you mean" not in ended
+    assert "did you mean" not in ended
 
 
 COMMANDS = (

@@ -344,7 +344,7 @@ def _reviews() -> st.SearchStrategy[diff.Review]:
 
 
 def _without_color(text: Safe) -> str:
-    for color in ("31;1", "33;1", "36", "2", "0"):
+    for color in ("31;1", "35;1", "36", "2", "0"):
         text = Safe(text.replace(f"\x1b[{color}m", ""))
     return text
 
@@ -404,7 +404,7 @@ def test_no_message_has_a_command(text: str, other: str) -> None:
             printer.failure(failure_of(UsageError(text, hint=other)))
             printer.progress(Fetching(name=text))
     for own in told:
-        plain = own.removeprefix("\x1b[33m\x1b[1m").removeprefix("\x1b[31m\x1b[1m").removeprefix("\x1b[36m\x1b[1m")
+        plain = own.removeprefix("\x1b[35m\x1b[1m").removeprefix("\x1b[31m\x1b[1m").removeprefix("\x1b[36m\x1b[1m")
         assert live_commands(plain.replace("\x1b[0m", "")) == []
     rows = [json.loads(own) for own in told if own.startswith("{")]
     assert [row["event"] for row in rows[-4:]] == ["message", "warned", "failed", "fetching"]

@@ -59,5 +59,7 @@ def _machine_or_file_fault(error: Exception) -> DeepLockError | None:
     fault = machine_fault(error)
     if fault is not None or not isinstance(error, OSError):
         return fault
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # of os.getcwd
+        return UserError("the current folder was deleted", hint="change to a folder that exists")
     named = f"{error.filename}: " if error.filename is not None else ""
     return UserError(f"{named}{error.strerror or error}")

@@ -25,6 +25,7 @@ from deep_lock.cli.commands import (
     outdated,
     policy,
     report,
+    show_help,
     verify,
     vet,
     wheelhouse,
@@ -52,6 +53,7 @@ _BY_NAME: Mapping[str, Callable[[], click.Command]] = MappingProxyType(
         "git-merge": lambda: git.git_merge_command,
         "git-setup": lambda: git.git_setup_command,
         "git-textconv": lambda: git.git_textconv_command,
+        "help": lambda: show_help.help_command,
         "init": lambda: init.init_command,
         "lock": lambda: lock.lock_command,
         "outdated": lambda: outdated.outdated_command,
@@ -87,7 +89,6 @@ _OF_OTHER_TOOLS: Mapping[str, str] = MappingProxyType(
         ),
         "build": "deep-lock wheelhouse builds the wheels of deep.lock in their locked environments",
         "uninstall": "deep-lock remove removes a requirement from the project, and locks",
-        "help": "deep-lock --help, or deep-lock COMMAND --help",
         "download": "deep-lock fetch downloads the files of deep.lock",
         "import": "deep-lock deepen FILE keeps the pins of another tool's lock",
     }

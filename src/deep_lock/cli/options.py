@@ -10,6 +10,8 @@ from typing import Any, Literal, TypeVar
 import click
 from msgspec import Struct
 
+from deep_lock.cli import completion
+from deep_lock.cli.help_text import HelpContext
 from deep_lock.cli.session import Session, with_verbosity
 from deep_lock.config.options import SelectionOptions
 from deep_lock.errors import UsageError
@@ -63,6 +65,8 @@ def option(
         settings["help"] += f"  [default: {default_text}]"
     if choices:
         settings["type"] = click.Choice(choices)
+    elif completer := completion.VALUES.get(long):
+        settings["shell_complete"] = completer
     return click.option(*names, envvar=f"DEEP_LOCK_{variable}", **settings)
 
 
@@ -96,6 +100,8 @@ def sectioned(
     sizes = [(title, len(options)) for title, options in (*every, ("Help", (click.help_option(),)))]
 
     class SectionedCommand(click.Command):
+        context_class = HelpContext
+
         def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
             options = (own for own in self.get_params(ctx) if isinstance(own, click.Option))
             for title, size in sizes:

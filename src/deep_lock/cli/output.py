@@ -82,7 +82,7 @@ class Printer:
         if self.log_format == "json":
             self._log("warned", "warning", warning_row(warning))
         else:
-            self._headed("warning:", "yellow", f"{warning.subject}: {warning.message}")
+            self._headed("warning:", "magenta", f"{warning.subject}: {warning.message}")
 
     def progress(self, event: Event) -> None:
         """Write an event in a JSON log. Text for people has a progress line instead."""
@@ -147,11 +147,12 @@ def _wrapped(head: str, text: str, width: int) -> str:
     """Return the text after ``head`` with breaks between words where a line is wider than the terminal. Long words stay whole."""
     wrapped: list[str] = []
     for number, own in enumerate(text.split("\n")):
-        margin = own[: len(own) - len(own.lstrip())]
+        words = own.lstrip()
+        margin = own[: len(own) - len(words)]
         wrapped += textwrap.wrap(
-            own,
+            words,
             max(width, 40),
-            initial_indent=f"{head} " if not number else "",
+            initial_indent=margin if number else f"{head} {margin}",
             subsequent_indent=f"{margin}  ",
             break_long_words=False,
             break_on_hyphens=False,

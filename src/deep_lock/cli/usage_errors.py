@@ -4,6 +4,7 @@ import re
 
 import click
 
+from deep_lock.cli.help_text import HelpContext
 from deep_lock.errors import UsageError
 from deep_lock.suggestions import did_you_mean, nearest
 
@@ -13,6 +14,8 @@ _QUOTED_OPTION = re.compile(r"(?<=^Invalid value for )'(-[^']*)'(?=: )")
 
 class CommandGroup(click.Group):
     """A group whose unknown commands have an error in this form."""
+
+    context_class = HelpContext
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -101,8 +101,8 @@ def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
         try:
             resolutions = walk.close(problems, pinned)
         except Unsatisfiable as error:
-            if not plan.may_leave_out:
-                raise
+            if not plan.may_leave_out and error.cause != "target":
+                raise  # what is due to files for other targets names all targets that lack one
             excluded[target] = error
             continue
         open_markers = walk.open_markers(problems, resolutions)

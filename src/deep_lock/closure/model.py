@@ -141,9 +141,14 @@ class Closure(Struct, frozen=True, kw_only=True):
     """Why the project's editable build is not known, where it should be."""
     open_markers: tuple[OpenMarker, ...] = ()
     excluded: Mapping[Target, Unsatisfiable] = field(default_factory=dict)
-    """The targets without a solution, and why, if they may be left out."""
+    """The targets without a solution, and why, if they may be left out, or if files for other targets are the cause."""
     divided: frozenset[Target] = frozenset()
     """The targets with pins for a part of them: their problems were solved with ``apply_open``."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of the targets, in their order."""
+        return tuple(dict.fromkeys(target.label for target, _ in self.runtime))
 
 
 class Plan(Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from deep_lock.errors import IndexInvalid, NameMismatch
 from deep_lock.events import Warned
 from deep_lock.index import html
 from deep_lock.index.listing import FileEntry, Listing, Notes, PageContent, build_listing, media_type
-from deep_lock.network.urls import shown_url
+from deep_lock.network.urls import host_and_port, shown_url
 from deep_lock.sanitize import show
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"  # PEP 691
@@ -89,7 +89,7 @@ def parse_page(body: bytes, content_type: str, url: str, name: NormalizedName, i
                 hint="Check that this is the URL of a simple repository API, and not of a login page.",
             )
         newer = _check_api_version("1.0" if page.api_version is None else page.api_version, url, index)
-        return build_listing(page, name, index=index, notes=notes, events=newer)
+        return build_listing(page, name, index=index, notes=notes, events=[*_other_host(url, index), *newer])
 
 
 def _read_json(body: bytes, url: str, name: NormalizedName, notes: Notes) -> PageContent:
@@ -181,6 +181,15 @@ def _read_html(body: bytes, url: str) -> PageContent:
             hint="It is often a login page, or the listing of another folder.",
         )
     return page
+
+
+def _other_host(url: str, index: str) -> list[Warned]:
+    """Warn of an index that redirects to another one: a private name that it does not have is requested there."""
+    host = host_and_port(url)
+    if host == host_and_port(index):
+        return []
+    message = f"redirects pages of projects to {show(host)}: names that this index does not have may be requested there"
+    return [Warned(code="PageRedirected", subject=index, message=message)]
 
 
 def _check_api_version(text: str, url: str, index: str) -> list[Warned]:

@@ -121,7 +121,9 @@ def lock(options: LockOptions, reporter: Reporter, *, first: Lock | None = None)
         new, compared = made.lock, made.compared
         if previous is not None:
             new = replace(new, revision=max(previous.revision, REVISION))
-        text = rewrite.checked_text(new, settings.targets, previous=before or "")
+        locked_names = {target.name for target in new.targets}  # others were left out
+        targets = tuple(target for target in settings.targets if target.label in locked_names)
+        text = rewrite.checked_text(new, targets, previous=before or "")
         old = previous if first is None and previous is not None else _readable(before, path.name)
         for locked in (previous, old):
             if locked is not None:

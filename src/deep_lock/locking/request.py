@@ -23,6 +23,7 @@ from deep_lock.sanitize import show
 from deep_lock.targets.factory import read_host
 from deep_lock.targets.markers import BASE, Scope, environment_marker, environments
 from deep_lock.targets.open_markers import limited
+from deep_lock.targets.short_form import short_form
 from deep_lock.targets.target import Target
 
 
@@ -81,7 +82,7 @@ def _warn_of_targets(previous: Lock, settings: Settings, path: Path, reporter: R
     labels = {target.label for target in settings.targets}
     removed = [target.name for target in previous.targets if target.name not in labels]
     if removed and (settings.declared.pythons or settings.declared.platforms):
-        message = f"targets that are not declared now are removed: {', '.join(removed)}"
+        message = f"targets that are not declared now are removed: {short_form(removed, [target.name for target in previous.targets])}"
         reporter(Warned(code="targets-removed", subject=path.name, message=message))
 
 

@@ -34,7 +34,7 @@ from deep_lock.locking.plan import make_plan
 from deep_lock.locking.previous_lock import previous_answers
 from deep_lock.locking.release_files import PreviousFiles, ReleaseFiles
 from deep_lock.locking.request import LockRequest, with_project, with_targets
-from deep_lock.locking.targets import excluded_by_python, require_exclusion
+from deep_lock.locking.targets import excluded_by_python, require_exclusion, same_reasons
 from deep_lock.models.conflicts import Choice, choices, chosen_scopes
 from deep_lock.models.lock import Lock
 from deep_lock.models.resolution import RequirementScope
@@ -42,6 +42,7 @@ from deep_lock.network import git
 from deep_lock.sdist import missing_modules
 from deep_lock.targets.markers import environments
 from deep_lock.targets.open_markers import whole
+from deep_lock.targets.short_form import in_words
 from deep_lock.targets.target import Target
 
 
@@ -179,11 +180,10 @@ def _without_targets(request: LockRequest, excluded: Mapping[Target, DeepLockErr
     settings = request.settings
     left = settings.declared.leave_out(settings.targets, excluded)
     source = ", ".join(request.inputs.sources)
-    first: dict[str, str] = {}
-    for target, error in excluded.items():
-        like = first.setdefault(error.message.replace(target.label, ""), target.label)
-        why = f": {error.message}" if like == target.label else f", for the same reason as {like}"
-        reporter(Warned(code="target-left-out", subject=source, message=f"{target.label} is left out{why}"))
+    every = [target.label for target in settings.targets]
+    for labels, reason in same_reasons(excluded, settings.targets):
+        message = f"{in_words(labels, every)} {'is' if len(labels) == 1 else 'are'} left out: {reason}"
+        reporter(Warned(code="target-left-out", subject=source, message=message))
     return with_targets(request, left)
 
 
@@ -260,7 +260,7 @@ def _assembled(request: LockRequest, plan: Plan, closure: Closure, catalog: Inde
     limits = pythons_left_out(entries, assembly)
     for _, _, target, left in limits:
         parts[target.label] = parts.get(target.label, whole(target)) & left
-    warnings.warn_of_pythons(limits, reporter)
+    warnings.warn_of_pythons(limits, closure.labels, reporter)
     warnings.warn_of_signed_urls(entries, catalog, reporter)
     return replace(
         request.head,

@@ -184,7 +184,7 @@ def resolve_settings(
     resolve, kept = recorded_options.with_recorded(options.resolve, previous)
     options, config = replace(options, resolve=resolve), inputs.config
     targets, kept_targets = run_targets(options, inputs, previous, host=host, renew=upgrade.everything)
-    declared = declared_targets(options, config)
+    declared = declared_targets(options, config, host)
     if upgrade.everything:
         previous = None
     fork_strategy = resolve.fork_strategy or config.fork_strategy or "newest"
@@ -209,7 +209,8 @@ def resolve_settings(
         ),
         has_age=any(isinstance(limit, timedelta) for limit in _limits(options, config)),
         targets=targets,
-        declared=DeclaredTargets(
+        declared=replace(
+            declared,
             pythons=declared.pythons or "python-version" in kept_targets,
             platforms=declared.platforms or "platform" in kept_targets,
         ),

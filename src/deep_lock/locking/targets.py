@@ -6,6 +6,7 @@ Invariant: a declared target is locked, or the run fails; a default one may be l
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import date
+from itertools import islice
 
 from msgspec import Struct
 from packaging.version import Version
@@ -27,6 +28,7 @@ from deep_lock.targets.factory import (
     make_target,
 )
 from deep_lock.targets.open_markers import limited
+from deep_lock.targets.short_form import in_words, short_form
 from deep_lock.targets.target import Target, python_fits
 
 
@@ -35,6 +37,9 @@ class DeclaredTargets(Struct, frozen=True, kw_only=True):
 
     pythons: bool = False
     platforms: bool = False
+    added_pythons: tuple[str, ...] = ()
+    added_platforms: tuple[str, ...] = ()
+    """Those that --add-python and --add-platform name: the others stay as they are, default ones for example."""
 
     def leave_out(self, targets: tuple[Target, ...], excluded: Mapping[Target, DeepLockError]) -> tuple[Target, ...]:
         """Return the targets without the excluded ones.
@@ -45,17 +50,28 @@ class DeclaredTargets(Struct, frozen=True, kw_only=True):
         left = tuple(target for target in targets if target not in excluded)
         platforms = {target.platform for target in left}
         for target, error in excluded.items():
-            if self.pythons or not left or (self.platforms and target.platform not in platforms):
-                raise error
+            is_python = self.pythons or target.python in self.added_pythons
+            is_platform = self.platforms or target.platform in self.added_platforms
+            if is_python or not left or (is_platform and target.platform not in platforms):
+                raise with_all_targets(error, excluded, targets)
         return left
 
 
-def declared_targets(options: LockOptions, config: Config) -> DeclaredTargets:
+def declared_targets(options: LockOptions, config: Config, host: HostFacts) -> DeclaredTargets:
     """Return what options or configuration declare."""
+    own = options.resolve
     return DeclaredTargets(
-        pythons=bool(options.resolve.pythons or config.python_versions or options.resolve.added_pythons),
-        platforms=bool(options.resolve.platforms or config.platforms or options.resolve.added_platforms),
+        pythons=bool(own.pythons or config.python_versions),
+        platforms=bool(own.platforms or config.platforms),
+        added_pythons=tuple(_minor(host) if python == HOST else python for python in own.added_pythons),
+        added_platforms=tuple(
+            host.platform if name == HOST else name for name in expand_platforms(own.added_platforms)
+        ),
     )
+
+
+def _minor(host: HostFacts) -> str:
+    return ".".join(host.python_full_version.split(".")[:2])
 
 
 def run_targets(
@@ -72,7 +88,7 @@ def run_targets(
     an option adds to.
     """
     config, foreign, requires_python = inputs.config, inputs.foreign, inputs.project.requires_python
-    declared, today = declared_targets(options, config), options.context.now.date()
+    declared, today = declared_targets(options, config, host), options.context.now.date()
     pythons = options.resolve.pythons or config.python_versions or ()
     platforms = expand_platforms(options.resolve.platforms or config.platforms or ())
     added = _added(options, config)
@@ -162,7 +178,7 @@ def excluded_by_python(project: Project, targets: tuple[Target, ...]) -> dict[Ta
     versions = ", ".join(dict.fromkeys(target.python_full_version for target in outside))
     error = UsageError(
         f"{project.source}: requires-python {requires_python!r} excludes Python {versions}"
-        f" ({', '.join(target.label for target in outside)})",
+        f" ({short_form([target.label for target in outside], [target.label for target in targets])})",
         hint="name Pythons that it admits: --python-version, or python-versions in [tool.deep-lock]",
     )
     return dict.fromkeys(outside, error)
@@ -177,7 +193,31 @@ def require_exclusion(targets: tuple[Target, ...], excluded: Mapping[Target, Uns
     left = {target.platform for target in targets if target not in excluded}
     for target, error in excluded.items():
         if error.cause == "project" or (error.cause == "release" and target.platform not in left):
-            raise error
+            raise with_all_targets(error, excluded, targets)
+
+
+def same_reasons(excluded: Mapping[Target, DeepLockError], targets: Sequence[Target]) -> list[tuple[list[str], str]]:
+    """Return the labels that are excluded for the same reason, and the reason, which names all of them."""
+    every = [target.label for target in targets]
+    found: dict[str, dict[str, str]] = {}
+    for target, error in excluded.items():
+        found.setdefault(error.message.replace(target.label, ""), {})[target.label] = error.message
+    return [
+        ([*own], message.replace(label, in_words(own, every), 1))
+        for own in found.values()
+        for label, message in islice(own.items(), 1)
+    ]
+
+
+def with_all_targets(
+    error: DeepLockError, excluded: Mapping[Target, DeepLockError], targets: Sequence[Target]
+) -> DeepLockError:
+    """Return the error of one target as that of all targets that have it."""
+    if not isinstance(error, Unsatisfiable):
+        return error
+    label = next(target.label for target, own in excluded.items() if own is error)
+    message = next(message for labels, message in same_reasons(excluded, targets) if label in labels)
+    return Unsatisfiable(message, hint=error.hint, nowhere=error.nowhere, cause=error.cause)
 
 
 def _python_key(target: Target) -> tuple[Version, bool]:
@@ -188,6 +228,6 @@ def _python_key(target: Target) -> tuple[Version, bool]:
 def _product(
     pythons: Sequence[str], platforms: Sequence[str], requires_python: str | None, today: date, host: HostFacts
 ) -> list[tuple[str, str]]:
-    here = ".".join(host.python_full_version.split(".")[:2])
+    here = _minor(host)
     expanded = [here if python == HOST else python for python in pythons or default_pythons(requires_python, today)]
     return [(python, platform) for python in expanded for platform in platforms or DEFAULT_PLATFORMS]

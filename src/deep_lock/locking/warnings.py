@@ -32,6 +32,7 @@ from deep_lock.resolver.catalog import Catalog
 from deep_lock.sanitize import listed, show
 from deep_lock.sdist import missing_modules
 from deep_lock.targets.open_markers import TargetPart
+from deep_lock.targets.short_form import short_form
 from deep_lock.targets.target import Target
 
 MAX_SHOWN = 10
@@ -57,18 +58,24 @@ def warn_of_open_markers(closure: Closure, reporter: Reporter) -> None:
             locked += " of the lock are the part of the target with its newest Python"
         message = f"requires {own.requirement}, which is true on a part of the target only; it is {locked}"
         found.setdefault((own.subject, message), []).append(own.target.label)
+    every = closure.labels
     for (subject, message), labels in sorted(found.items()):
-        reporter(Warned(code="open-marker", subject=subject, message=f"{message} ({_listed(labels)})"))
+        reporter(Warned(code="open-marker", subject=subject, message=f"{message} ({short_form(labels, every)})"))
 
 
-def warn_of_pythons(limits: Sequence[tuple[str, str, Target, TargetPart]], reporter: Reporter) -> None:
-    """Report the releases whose Requires-Python leaves out micro versions of targets (`pythons_left_out`)."""
+def warn_of_pythons(
+    limits: Sequence[tuple[str, str, Target, TargetPart]], every: Sequence[str], reporter: Reporter
+) -> None:
+    """Report the releases whose Requires-Python leaves out micro versions of targets (`pythons_left_out`).
+
+    ``every`` has the labels of all targets.
+    """
     found: dict[tuple[str, str], list[str]] = {}
     for release, python, target, _ in limits:
         found.setdefault((release, python), []).append(target.label)
     for (release, python), labels in sorted(found.items()):
         message = f"requires Python {show(python)}: the environments of the lock are that part of the target only"
-        reporter(Warned(code="open-python", subject=release, message=f"{message} ({_listed(labels)})"))
+        reporter(Warned(code="open-python", subject=release, message=f"{message} ({short_form(labels, every)})"))
 
 
 def require_sources(closure: Closure, selection: Selection) -> None:
@@ -494,7 +501,10 @@ def _unmet(lock: ForeignLock, closure: Closure, problems: Iterable[Problem], cat
                 message = f"requires {own.requirement}; {lock.source} {show(own.reason)}"
             key = (f"{own.pin.name} {own.pin.version}", message)
             found.setdefault(key, []).append(target.label)
-    return [(subject, f"{message} ({_listed(labels)})") for (subject, message), labels in sorted(found.items())]
+    every = closure.labels
+    return [
+        (subject, f"{message} ({short_form(labels, every)})") for (subject, message), labels in sorted(found.items())
+    ]
 
 
 def _without_hash(lock: ForeignLock, closure: Closure) -> str:

@@ -57,6 +57,7 @@ def compare(options: DiffOptions, reporter: Reporter) -> Review:
         codes=frozenset(change.code for change in every),
         not_compared=not_compared(before.lock, after.lock),
         wheels="" if wheels is None else file_contents.claim(wheels, "new wheels"),
+        labels=tuple(dict.fromkeys(own.name for lock in (after, before) for own in lock.lock.targets)),
         lines=after.lines,
         findings=_policy_findings(before.lock, after, surroundings),
     )

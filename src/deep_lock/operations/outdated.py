@@ -257,17 +257,19 @@ def _runtime(lock_index: LockIndex, targets: Sequence[Target], newest: _Newest) 
             if entry.source is None and entry.version is not None:
                 installed.setdefault(key_of(entry), []).append(target)
                 direct |= {entry.name} if entry.direct else set()
+    labels = tuple(target.label for target in targets)
     for key, own in installed.items():
-        yield from _row(lock_index.entries[key], own, newest, direct=key[0] in direct)
+        yield from _row(lock_index.entries[key], own, newest, direct=key[0] in direct, labels=labels)
 
 
 def _builds(lock_index: LockIndex, targets: Sequence[Target], newest: _Newest) -> Iterator[Newer]:
+    labels = tuple(target.label for target in targets)
     for build in lock_index.lock.builds:
         own = [target for target in targets if covers(build, target.label)]
         direct = {requirement.name for requirement in parsed(build.all_requires)}
         for entry in (lock_index.entries.get(key_of(member)) for member in build.packages):
             if entry is not None:
-                yield from _row(entry, own, newest, direct=entry.name in direct, build=build)
+                yield from _row(entry, own, newest, direct=entry.name in direct, labels=labels, build=build)
 
 
 def _row(
@@ -276,6 +278,7 @@ def _row(
     newest: _Newest,
     *,
     direct: bool,
+    labels: tuple[str, ...],
     build: LockedBuild | None = None,
 ) -> Iterator[Newer]:
     found = newest.of(entry, targets)
@@ -289,6 +292,7 @@ def _row(
         build=called(build) if build is not None else "",
         direct=direct,
         targets=() if len(found.targets) == len(targets) else tuple(target.label for target in found.targets),
+        labels=labels,
         published=found.published,
         age_days=newest.age(found.published) if found.published is not None else None,
         update=_update(Version(entry.version or "0"), found.version),

@@ -24,7 +24,7 @@ from deep_lock.sanitize import Markdown, Painted, Safe, joined, line, markdown, 
 
 MAX_USES = 5
 """Builds of one package that are listed for people: more are counted."""
-_COLORS: Mapping[Severity, str] = {"critical": "31;1", "high": "31;1", "medium": "33;1", "low": "33", "unknown": "33;1"}
+_COLORS: Mapping[Severity, str] = {"critical": "31;1", "high": "31;1", "medium": "35;1", "low": "35", "unknown": "35;1"}
 _MALWARE_COLOR = "37;41;1"
 
 

@@ -4,7 +4,7 @@ docs/formats/diff-json.md describes the JSON document. Within a version keys are
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ from deep_lock.sanitize import (
     markdown,
     show,
 )
+from deep_lock.targets.short_form import short_form
 
 HEADINGS: Mapping[Weight, str] = {
     "danger": "Dangerous changes",
@@ -55,7 +56,7 @@ BUILD_CODES = frozenset(
 ORIGIN_CODES = frozenset({"hash-changed", "host-new", "index-changed", "source-changed"})
 MAX_VERSIONS = 20
 """Lines of version changes in text: more are counted."""
-_COLORS: dict[Weight, str] = {"danger": "31;1", "look": "33;1", "version": "36", "quiet": "2"}
+_COLORS: dict[Weight, str] = {"danger": "31;1", "look": "35;1", "version": "36", "quiet": "2"}
 _SIGNS: dict[Weight, str] = {"danger": "!", "look": "?", "version": "-", "quiet": " "}
 _ANNOTATIONS: Mapping[Weight, Literal["error", "warning"]] = {"danger": "error", "look": "warning"}
 _LEVELS: dict[Weight, Level] = {"danger": "error", "look": "warning", "version": "note", "quiet": "note"}
@@ -79,6 +80,8 @@ class Review(Struct, frozen=True, kw_only=True):
     """How many of the new wheels were read, as text; empty where none were to be read."""
     findings: tuple[Finding, ...] = ()
     """What the policy of the project finds in the new lock."""
+    labels: tuple[str, ...] = ()
+    """The targets of both locks."""
     lines: Mapping[str, int] = {}
     """The line of each package's name in the new file, from 1."""
 
@@ -135,14 +138,14 @@ def _message(change: Change) -> str:
     return f"{show(change.name)}: {message}" if change.name else message
 
 
-def _context(change: Change) -> list[str]:
+def _context(change: Change, labels: Sequence[str]) -> list[str]:
     """Return what brings a change in, and its targets where these are not all."""
     parts = [f"via {' > '.join(map(show, change.chain))}"] if change.chain else []
-    return [*parts, f"on {', '.join(change.targets)}"] if change.targets else parts
+    return [*parts, f"on {short_form(change.targets, labels)}"] if change.targets else parts
 
 
-def _one_line(change: Change) -> str:
-    return "; ".join([_message(change), *_context(change)])
+def _one_line(change: Change, labels: Sequence[str]) -> str:
+    return "; ".join([_message(change), *_context(change, labels)])
 
 
 def text(review: Review) -> Safe:
@@ -166,7 +169,7 @@ def _text_section(review: Review, weight: Weight) -> Iterator[Safe]:
     for change in shown:
         yield line("  ", _painted(_SIGNS[weight], weight), f" {_message(change)}  [{change.code}]")
         if weight != "version":
-            yield from (line(f"      {part}") for part in _context(change))
+            yield from (line(f"      {part}") for part in _context(change, review.labels))
     if len(shown) < len(changes):
         yield line(f"  ... and {len(changes) - len(shown)} more")
 
@@ -186,12 +189,12 @@ def as_markdown(review: Review) -> Markdown:
         return _spaced([*blocks, [markdown("No differences."), *notes]])
     for weight in ("danger", "look"):
         if changes := review.of(weight):
-            blocks += [[markdown("#### {} ({})", HEADINGS[weight], str(len(changes)))], _items(changes)]
+            blocks += [[markdown("#### {} ({})", HEADINGS[weight], str(len(changes)))], _items(changes, review.labels)]
     blocks += [[markdown("{}", review.unchanged)]] if review.unchanged else []
     blocks += [[note] for note in notes]
     if versions := review.of("version"):
         summary = markdown("<summary>{} ({})</summary>", HEADINGS["version"], str(len(versions)))
-        blocks += [[markdown("<details>"), summary], _items(versions), [markdown("</details>")]]
+        blocks += [[markdown("<details>"), summary], _items(versions, review.labels), [markdown("</details>")]]
     blocks += [[markdown("{}: {}.", HEADINGS["quiet"], review.details)]] if review.details else []
     return _spaced(blocks)
 
@@ -202,11 +205,11 @@ def _spaced(blocks: Iterable[Iterable[Markdown]]) -> Markdown:
     return joined(islice(lines_of_blocks, 1, None))
 
 
-def _items(changes: Iterable[Change]) -> list[Markdown]:
+def _items(changes: Iterable[Change], labels: Sequence[str]) -> list[Markdown]:
     found: list[Markdown] = []
     for change in changes:
         found.append(markdown("- **{}** {}", change.code, _message(change)))
-        found += [markdown("  - {}", part) for part in _context(change)]
+        found += [markdown("  - {}", part) for part in _context(change, labels)]
     return found
 
 
@@ -248,7 +251,9 @@ def sarif(review: Review) -> Safe:
     return sarif_document(
         [sarif_rule(code, CODES[code][2]) for code in {change.code for change in shown}],
         [
-            sarif_result(change.code, _LEVELS[change.weight], _one_line(change), review.path, review.line(change))
+            sarif_result(
+                change.code, _LEVELS[change.weight], _one_line(change, review.labels), review.path, review.line(change)
+            )
             for change in shown
         ],
         {"notCompared": list(review.not_compared), **({"wheels": review.wheels} if review.wheels else {})},
@@ -258,7 +263,7 @@ def sarif(review: Review) -> Safe:
 def github(review: Review) -> Safe:
     """Return workflow commands, a line each: errors and warnings at the lines of the packages, then the policy's findings."""
     found = [
-        annotation(level, review.path, review.line(change), change.code, _one_line(change))
+        annotation(level, review.path, review.line(change), change.code, _one_line(change, review.labels))
         for weight, level in _ANNOTATIONS.items()
         for change in review.of(weight)
     ]
@@ -271,11 +276,12 @@ def github(review: Review) -> Safe:
 def short_text(lock: Lock) -> Safe:
     """Return a lock in a short form."""
     found = [f"requirement {text}" for text in lock.inputs.requirements]
-    found += [f"target {target.name}" for target in lock.targets]
+    labels = [target.name for target in lock.targets]
+    found += [f"target {label}" for label in labels]
     for entry in lock.packages:
         found += _short_package(entry)
     for build in lock.builds:
-        where = f" on {', '.join(build.targets)}" if build.targets else ""
+        where = f" on {short_form(build.targets, labels)}" if build.targets else ""
         found.append(f"build of {called(build)} by {build.backend} [{build.evidence}]{where}")
         found += [f"    {member.name} {member.version}" for member in build.packages]
     return lines("\n".join([*found, ""]))

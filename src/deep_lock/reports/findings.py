@@ -10,7 +10,7 @@ from deep_lock.reports.sarif import Level, sarif_document, sarif_result, sarif_r
 from deep_lock.sanitize import Painted, Safe, annotation, joined, line, show
 
 MAX_LINE = 1000
-_COLORS = {"error": "31;1", "finding": "33;1", "note": "2"}
+_COLORS = {"error": "31;1", "finding": "35;1", "note": "2"}
 _ANNOTATIONS: Mapping[Severity, Literal["error", "warning", "notice"]] = {
     "error": "error",
     "finding": "warning",

@@ -12,11 +12,11 @@ MAX_ROWS = 20
 MAX_BACKENDS = 3
 Row = tuple[str | Painted, ...]
 """A line in parts: those with a color of ours, and plain text."""
-_GREEN, _RED, _CYAN, _YELLOW = "32", "31", "36", "33;1"
+_GREEN, _RED, _CYAN, _MAGENTA = "32", "31", "36", "35;1"
 _SIGNS: dict[updates.Kind, tuple[str, str]] = {
     "added": ("+", _GREEN),
     "updated": ("~", _CYAN),
-    "downgraded": ("~", _YELLOW),
+    "downgraded": ("~", _MAGENTA),
     "removed": ("-", _RED),
 }
 
@@ -74,7 +74,7 @@ def _ordered(found: Sequence[updates.Update], *, in_builds: bool) -> Iterator[up
 def _row(own: updates.Update) -> Row:
     sign, color = _SIGNS[own.kind]
     versions = " -> ".join(text for text in (own.was, own.now) if text)
-    note = (Painted(" (downgraded)", _YELLOW),) if own.kind == "downgraded" else ()
+    note = (Painted(" (downgraded)", _MAGENTA),) if own.kind == "downgraded" else ()
     return ("  ", Painted(sign, color), f" {show(own.name)} {show(versions)}", *note)
 
 

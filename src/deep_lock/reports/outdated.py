@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from deep_lock.reports.document import document
 from deep_lock.sanitize import Safe, lines, show
+from deep_lock.targets.short_form import short_form
 
 
 class Blocker(Struct, frozen=True, kw_only=True):
@@ -55,6 +56,8 @@ class Outdated(Struct, frozen=True, kw_only=True):
     """What does not admit the newest version."""
     targets: tuple[str, ...] = ()
     """Labels of the targets that could use it; empty: all."""
+    labels: tuple[str, ...] = ()
+    """Those of all targets of the lock."""
     published: datetime | None = None
     """When the first file of the newest version was uploaded; None where the index does not state it."""
     age_days: int | None = None
@@ -130,7 +133,7 @@ def outdated_text(rows: Sequence[Outdated], by: GroupBy = "environment") -> Safe
             heading = own
             found.append(show(heading))
         notes = [] if by == "environment" else [row.environment]
-        notes += [f"on {', '.join(row.targets)}"] if row.targets else []
+        notes += [f"on {short_form(row.targets, row.labels)}"] if row.targets else []
         notes += [_age(row.age_days)] if row.age_days is not None else []
         notes += [f"fixes {own.id} ({own.severity})" for own in row.fixes or ()]
         end = f"  ({show('; '.join(notes), limit=400)})" if notes else ""

@@ -4,7 +4,7 @@ For each edge that brings the package in the shortest path is shown: all paths w
 with one of these edges.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -14,12 +14,15 @@ from deep_lock.lockfile.index import called, key_of
 from deep_lock.models.lock import LockedPackage
 from deep_lock.reports.document import document
 from deep_lock.sanitize import Safe, lines, show
+from deep_lock.targets.short_form import short_form
 
 
 class Reasons(Struct, frozen=True, kw_only=True):
     """The paths to one package, as text, the shortest first."""
 
     entry: LockedPackage
+    labels: tuple[str, ...]
+    """The targets of the lock."""
     runtime: tuple[tuple[str, ...], ...]
     builds: tuple[tuple[str, ...], ...]
     """Those that lead through a build."""
@@ -34,6 +37,7 @@ def reasons(graph: Graph, entries: Iterable[LockedPackage]) -> tuple[Reasons, ..
         found.append(
             Reasons(
                 entry=entry,
+                labels=graph.labels,
                 runtime=tuple(dict.fromkeys(path_words(graph, path) for path in own if not path.builds)),
                 builds=tuple(dict.fromkeys(path_words(graph, path) for path in own if path.builds)),
             )
@@ -45,7 +49,7 @@ def why_text(every: Iterable[Reasons], limit: int | None) -> Safe:
     """Return the paths as text; of each kind at most ``limit``."""
     found: list[str] = []
     for own in every:
-        found.append(f"{show(called(own.entry))}: {_role(own.entry)}")
+        found.append(f"{show(called(own.entry))}: {_role(own.entry, own.labels)}")
         for heading, paths in (("installed because of", own.runtime), ("used by builds because of", own.builds)):
             if paths:
                 found.append(f"  {heading}")
@@ -57,12 +61,11 @@ def why_text(every: Iterable[Reasons], limit: int | None) -> Safe:
     return lines("\n".join([*found, ""]))
 
 
-def _role(entry: LockedPackage) -> str:
+def _role(entry: LockedPackage, labels: Sequence[str]) -> str:
     marks = ["build-only" if entry.build_only else "runtime and builds" if entry.also_build else "runtime"]
     marks += ["direct dependency"] if entry.direct else []
     marks += ["sdist-only"] if entry.sdist_only else []
-    count = len(entry.build_on)
-    marks += [f"built on {count} target{'' if count == 1 else 's'}"] if entry.build_on else []
+    marks += [f"built on {short_form(entry.build_on, labels)}"] if entry.build_on else []
     return ", ".join(marks)
 
 
@@ -164,5 +167,5 @@ def _label(graph: Graph, position: Position) -> str:
         return show(f"{called(entry)}{' (sdist only)' if entry.sdist_only else ''}")
     if build is None:
         return "the project"
-    where = f" on {', '.join(build.targets)}" if build.targets and len(graph.labels) > 1 else ""
+    where = f" on {short_form(build.targets, graph.labels)}" if build.targets and len(graph.labels) > 1 else ""
     return show(f"build of {called(build)} by {build.backend}{where} [{build.evidence}]", limit=400)

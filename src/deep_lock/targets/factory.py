@@ -111,11 +111,11 @@ def _parse_python(text: str) -> _PythonVersion:
     known = [f"3.{minor}" for minor in CPYTHON]
     if match is None or int(match["minor"]) < _OLDEST:
         close = nearest(text, known) if match is None else ""
-        suggestion = f"Did you mean {close!r}? " if close else ""
+        suggestion = f"did you mean {close}? " if close else ""
         raise UsageError(
             f"{text[:40]!r} is not a Python version that can be a target",
-            hint=f'{suggestion}Known are CPython {", ".join(known)}, full versions such as "3.12.4", '
-            f'and free-threaded builds such as "3.14t".',
+            hint=f'{suggestion}known are CPython {", ".join(known)}, full versions such as "3.12.4", '
+            f'and free-threaded builds such as "3.14t"',
         )
     minor, free_threaded = int(match["minor"]), bool(match["t"])
     if free_threaded and minor < _FIRST_FREE_THREADED:

@@ -19,6 +19,8 @@ from deep_lock.errors import UsageError
 from deep_lock.suggestions import nearest
 
 System = Literal["manylinux", "musllinux", "macos", "windows"]
+_SHORTHANDS = ("linux", "macos", "windows")
+"""Names for the default platforms of a system; `factory` has them."""
 
 # The oldest glibc minor version that has a tag.
 _OLDEST_GLIBC: Mapping[str, int] = MappingProxyType(
@@ -187,13 +189,14 @@ def _unknown(name: str) -> UsageError:
     spelled = name[:80].lower()
     machine, _, system = spelled.partition("-")
     named = machine in {*_OLDEST_GLIBC, *_MAC_MACHINES, *_WINDOWS} and system.startswith((*_SYSTEMS, "window", "linux"))
-    close = _nearest(spelled) if named else _meant(spelled) or _nearest(spelled)
-    suggestion = f"Did you mean {close!r}? " if close else ""
+    shorthand = nearest(spelled, _SHORTHANDS, cutoff=0.8) if spelled.isalpha() else ""
+    close = shorthand or (_nearest(spelled) if named else _meant(spelled) or _nearest(spelled))
+    suggestion = f"did you mean {close}? " if close else ""
     linux = "{" + ",".join(_OLDEST_GLIBC) + "}"
     return UsageError(
         f"{name[:80]!r} is not a known platform",
-        hint=f"{suggestion}Known are {linux}-manylinux_2_N (glibc) and -musllinux_1_N (musl), {{{','.join(_MAC_MACHINES)}}}"
-        f"-macos_N, {{{','.join(_WINDOWS)}}}-windows, and host.",
+        hint=f"{suggestion}known are {', '.join(_SHORTHANDS)}, {linux}-manylinux_2_N (glibc) and -musllinux_1_N (musl),"
+        f" {{{','.join(_MAC_MACHINES)}}}-macos_N, {{{','.join(_WINDOWS)}}}-windows, and host",
     )
 
 

@@ -27,6 +27,12 @@ def system_of(platform: str) -> str:
 
 def short_form(labels: Collection[str], every: Sequence[str]) -> str:
     """Return the labels of targets in a short form. ``every`` has those of the lock; labels that it does not have are listed."""
+    is_part = 1 < len(labels) < len(every) and set(labels) <= set(every)
+    return f"{len(set(labels))} of {len(every)}: {in_words(labels, every)}" if is_part else in_words(labels, every)
+
+
+def in_words(labels: Collection[str], every: Sequence[str]) -> str:
+    """Return the labels as `short_form` does, without how many they are: for the middle of a sentence."""
     foreign = [label for label in labels if label not in every]
     if foreign or not labels:
         return ", ".join(labels) or "no target"
@@ -34,12 +40,11 @@ def short_form(labels: Collection[str], every: Sequence[str]) -> str:
     if len(chosen) == 1:
         return chosen[0]
     text = _parts(chosen, every)
-    if len(chosen) == len(every):
-        return text
     others = [label for label in every if label not in labels]
+    if not others:
+        return text
     without = f"all but {others[0] if len(others) == 1 else _parts(others, every)}"
-    is_simple = ";" not in without and len(others) < len(chosen)
-    return f"{len(chosen)} of {len(every)}: {without if is_simple else text}"
+    return without if ";" not in without and len(others) < len(chosen) else text
 
 
 def _split(label: str) -> tuple[str, str]:

@@ -360,6 +360,18 @@ def test_a_newer_minor_version_is_mentioned() -> None:
     assert listing.notes[0].subject == INDEX
 
 
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://public.example/simple/foo/", ["PageRedirected"]),
+        ("https://index.example:8443/simple/foo/", ["PageRedirected"]),
+        ("http://index.example/other/foo/", []),
+    ],
+)
+def test_a_redirect_to_another_host_is_mentioned(url: str, expected: list[str]) -> None:
+    assert codes(read(page(entry()), url=url)) == expected
+
+
 def test_versions_without_files_are_no_versions() -> None:
     assert list(read(page(entry(), versions=["1.0", "9.0", "what"])).versions) == [Version("1.0")]
 

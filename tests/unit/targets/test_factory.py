@@ -121,18 +121,18 @@ def test_requires_python_of_releases(requires_python: str | None, fitting: set[s
 @pytest.mark.parametrize(
     ("python", "words"),
     [
-        ("313", "'3.13'"),
+        ("313", "did you mean 3.13?"),
         ("3", "3.15"),
-        ("2.7", "Known are CPython 3.8"),
-        ("3.7", "Known are CPython 3.8"),
-        ("3.013", "Known are"),
+        ("2.7", "known are CPython 3.8"),
+        ("3.7", "known are CPython 3.8"),
+        ("3.013", "known are"),
         ("3.12t", 'Declare "3.12"'),
-        ("3.13.t", "Known are"),
-        ("3.13\n", "Known are"),
-        ("3.१३", "Known are"),
-        ("pypy3.11", "Known are"),
-        ("3." + "1" * 9999, "Known are"),
-        ("", "Known are"),
+        ("3.13.t", "known are"),
+        ("3.13\n", "known are"),
+        ("3.१३", "known are"),
+        ("pypy3.11", "known are"),
+        ("3." + "1" * 9999, "known are"),
+        ("", "known are"),
     ],
 )
 def test_unknown_pythons(python: str, words: str) -> None:
@@ -156,7 +156,7 @@ def test_unknown_pythons(python: str, words: str) -> None:
         ("x86_64-manylinux_2_4", "x86_64-manylinux_2_34"),
         ("aarch64-manylinux_2_16", "aarch64-manylinux_2_17"),
         ("x86_64-manylinux_1_28", "x86_64-manylinux_2_28"),
-        ("linux", "x86_64-manylinux_2_28"),
+        ("linux", "linux"),
         ("manylinux", "x86_64-manylinux_2_28"),
         ("linux/amd64", "x86_64-manylinux_2_28"),
         ("linux/arm64", "aarch64-manylinux_2_28"),
@@ -165,12 +165,12 @@ def test_unknown_pythons(python: str, words: str) -> None:
         ("manylinux_2_31_aarch64", "aarch64-manylinux_2_31"),
         ("musllinux", "x86_64-musllinux_1_2"),
         ("alpine", "x86_64-musllinux_1_2"),
-        ("windows", "x86_64-windows"),
+        ("windows", "windows"),
         ("win64", "x86_64-windows"),
         ("win_amd64", "x86_64-windows"),
         ("win32", "x86-windows"),
         ("amd64-windows", "x86_64-windows"),
-        ("macos", "arm64-macos_14"),
+        ("macos", "macos"),
         ("darwin", "arm64-macos_14"),
         ("macosx_11_0_arm64", "arm64-macos_11"),
         ("i686-linux", "i686-manylinux_2_28"),
@@ -193,7 +193,7 @@ def test_unknown_platforms(platform: str, meant: str) -> None:
     with pytest.raises(UsageError) as caught:
         make_target("3.13", platform, host=None)
     assert "manylinux_2_N" in caught.value.hint
-    assert f"Did you mean '{meant}'" in caught.value.hint if meant else "x86_64" in caught.value.hint
+    assert f"did you mean {meant}" in caught.value.hint if meant else "x86_64" in caught.value.hint
     assert len(caught.value.message) < 200
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "outdated",
     "policy",
     "report",
+    "show_help",
     "verify",
     "vet",
     "wheelhouse",

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from deep_lock.cli import completion
 from deep_lock.cli.commands.lock import lock_name, lock_options
 from deep_lock.cli.lock_record import LockRecord, lock_document_of
 from deep_lock.cli.options import EDIT_SECTIONS, FILE, PROJECT, TEXT_OR_JSON, Section, option, sectioned
@@ -118,7 +119,7 @@ def add_command(session: Session, /, *, requirements: Sequence[str], **values: A
     epilog=EPILOG,
     short_help="Remove requirements from pyproject.toml, and lock.",
 )
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=completion.packages)
 def remove_command(session: Session, /, *, names: Sequence[str], **values: Any) -> None:
     """Remove requirements."""
     options, where = lock_options(session, values), _list_of(values)

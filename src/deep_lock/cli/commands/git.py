@@ -110,11 +110,13 @@ def git_textconv_command(session: Session, /, *, file: Path) -> None:
 
 
 COMPLETION_HELP = """\
-Print a script that completes commands and options in a shell.
+Print a script that completes commands, options and values in a shell.
+
+Values are the packages and targets of deep.lock, and the extras, groups and indexes of the project.
 
 \b
-  bash:  eval "$(deep-lock completion bash)"                          in ~/.bashrc
-  zsh:   eval "$(deep-lock completion zsh)"                           in ~/.zshrc
+  bash:  eval "$(deep-lock completion bash)"         in ~/.bashrc
+  zsh:   eval "$(deep-lock completion zsh)"          in ~/.zshrc
   fish:  deep-lock completion fish > ~/.config/fish/completions/deep-lock.fish
 """
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from deep_lock.cli import completion
 from deep_lock.cli.commands.audit import advisory_options
 from deep_lock.cli.lock_record import LockRecord, lock_document_of
 from deep_lock.cli.options import (
@@ -97,7 +98,7 @@ APPLYING: Section = (
     epilog=EPILOG,
     short_help="Show which packages have newer versions.",
 )
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=completion.packages)
 def outdated_command(session: Session, /, *, names: Sequence[str], **values: Any) -> None:
     """Compare the lock with its indexes, and write a table; or raise bounds."""
     options = pick(VerifyOptions, values, network=pick(NetworkOptions, values), context=session.context)

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from deep_lock.cli import completion
 from deep_lock.cli.options import (
     DOWNLOADS,
     LOCK,
@@ -206,7 +207,7 @@ AUDIT: Section = (
     epilog=CERTIFY_EPILOG,
     short_help="Record an audit of a package.",
 )
-@click.argument("name")
+@click.argument("name", shell_complete=completion.packages)
 @click.argument("version", required=False, default="")
 def vet_certify_command(session: Session, /, **values: Any) -> None:
     """Write the audit."""
@@ -321,7 +322,7 @@ COMPARISON: Section = (
     epilog=DIFF_EPILOG,
     short_help="Show what differs between the files of two versions.",
 )
-@click.argument("name")
+@click.argument("name", shell_complete=completion.packages)
 @click.argument("old")
 @click.argument("new", required=False, default="")
 def vet_diff_command(session: Session, /, **values: Any) -> None:

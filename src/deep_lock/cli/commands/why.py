@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from deep_lock.cli import completion
 from deep_lock.cli.options import LOCK, PACKAGE, TEXT_OR_JSON, Section, flag, option, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.operations import why
@@ -70,7 +71,7 @@ TREE: Section = (
 @sectioned(
     "why", WHY, output=(TEXT_OR_JSON,), help=WHY_HELP, epilog=EPILOG, short_help="Show why a package is in deep.lock."
 )
-@click.argument("name", metavar="NAME[==VERSION]")
+@click.argument("name", metavar="NAME[==VERSION]", shell_complete=completion.packages)
 def why_command(session: Session, /, *, name: str, **values: Any) -> None:
     """Show the chains."""
     with session.reporting() as reporter:
