@@ -52,7 +52,7 @@ def test_the_meaning_of_an_example_is_next_to_it_or_below(capfd: pytest.CaptureF
     text = _output(["add", "--help"], capfd)
     next_to_it = "writes httpx>=0.28.1, the version\n" + " " * 45 + "that was locked\n"
     assert f"    deep-lock add httpx                      {next_to_it}" in text
-    below = "    deep-lock add httpx --project packages/web\n        to a member of a workspace, whose lock is in the root\n"
+    below = "    deep-lock add httpx --project packages/web\n        to a member of a workspace; its lock is in the root\n"
     assert below in text
 
 
