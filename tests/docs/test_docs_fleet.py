@@ -17,7 +17,7 @@ def test_the_table_is_that_of_the_simulation() -> None:
     for row in rows(0.05, (1, 64)):
         assert row in page.splitlines()
     costs = Costs()
-    assert f"A worker takes {costs.task} s" in page
+    assert f"repository takes {costs.task} s" in " ".join(page.split())
     assert f"{costs.view * 1000:.0f} ms for each new lock" in page
 
 

@@ -216,7 +216,7 @@ def metadata_findings(entry: LockedPackage, every: Sequence[Metadata], lock_inde
 
 
 def _edges(entry: LockedPackage, every: Iterable[Metadata], lock_index: LockIndex) -> Iterator[Finding]:
-    """Yield dependencies that no metadata of the release has, and those on a version that none of it admits."""
+    """Yield dependencies that no metadata of the release has, and those on a version that none of it allows."""
     required: dict[str, list[Requirement]] = {}
     for metadata in every:
         for requirement in parsed(metadata.requires_dist):

@@ -43,6 +43,7 @@ DELIVERY: Section = (
         ),
         option(
             "--deliver-seconds",
+            metavar="SECONDS",
             type=FiniteRange(min=1),
             default=300.0,
             show_default=True,

@@ -158,7 +158,7 @@ def format_option(*choices: str) -> Option:
         default="text",
         show_default=True,
         choices=choices,
-        help=f"{', '.join(others)} or {last}.",
+        help=f"Write {', '.join(others)} or {last}.",
     )
 
 

@@ -16,23 +16,24 @@ class Topic(Struct, frozen=True, kw_only=True):
 TOPICS: Mapping[str, Topic] = MappingProxyType(
     {
         "builds": Topic(
-            summary="what a lock knows about builds from source",
+            summary="builds from source in a lock",
             text="""\
 A package without a wheel for a target must be built there from its sdist. The
-build needs packages too: the build backend, and what this requires. deep-lock
-locks the environment of each build, and of the builds below it.
+build needs packages too: the build backend and its dependencies. deep-lock
+locks the environment of each build, and of the builds of these packages.
 
-How the requirements that only the backend knows are known (the evidence):
-  static     a rule for the backend proves them; no code was run
-  observed   the backend was called, in the sandbox
-  assumed    it could not be called: only the declared ones are locked
+Only the build backend knows all build requirements. The lock records how they
+are known (the evidence):
+  static     a rule for the backend proves them; no code ran
+  observed   the hook of the backend ran in the sandbox
+  assumed    the hook could not run: only the declared ones are locked
 
-  deep-lock tree --build                 each build, its environment below it
-  deep-lock why setuptools               what brings a build tool in
-  deep-lock lock --build-scope all       lock a build for every package
-  deep-lock lock --require-evidence      fail where something is assumed
+  deep-lock tree --build                 show each build and its environment
+  deep-lock why setuptools               show what requires a build tool
+  deep-lock lock --build-scope all       lock a build of every package
+  deep-lock lock --require-evidence      fail if requirements are assumed
 
-A build that lacks a package: add it in pyproject.toml.
+If a build needs a package that it does not declare, add it in pyproject.toml:
   [tool.deep-lock.extra-build-requires]
   image-tools = ["numpy"]
 """,
@@ -50,27 +51,27 @@ is not read. Options of the command line override keys.
   exclude-newer = "P7D"
   build-constraints = ["setuptools<81"]
 
-The key of an option has its long name in most cases. An unknown key is an error
-that names the most similar known one.
+Most options have a key with the same name. An unknown key is an error, and the
+message shows the most similar known key.
 
-  deep-lock init                         write a table that fits the project
+  deep-lock init                         write a table for the project
 """,
         ),
         "environment": Topic(
             summary="variables that deep-lock reads",
             text="""\
 Each option of a command can be set by DEEP_LOCK_ and its long name:
-DEEP_LOCK_EXCLUDE_NEWER=P7D. A switch is set by 1. Several values are separated
-by spaces, several files as on PATH.
+DEEP_LOCK_EXCLUDE_NEWER=P7D. Set an option without a value by 1. Separate
+several values by spaces, and several files as on PATH.
 
   DEEP_LOCK_CACHE_DIR                the folder of the cache
-  DEEP_LOCK_INDEX_NAME_USERNAME      login of the index with this name
+  DEEP_LOCK_INDEX_NAME_USERNAME      credentials of the index NAME
   DEEP_LOCK_INDEX_NAME_PASSWORD        (DEFAULT is the default index)
-  NETRC                              file with logins, instead of ~/.netrc
+  NETRC                              file with credentials (default: ~/.netrc)
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY  proxies
   SSL_CERT_FILE, SSL_CERT_DIR        certificate authorities to trust
   NO_COLOR, FORCE_COLOR              output without, or with, colors
-  CI                                 no progress line that is drawn again
+  CI                                 no progress line
 
 Index settings of other tools, such as PIP_INDEX_URL, have no effect without
 --index-from.
@@ -86,12 +87,12 @@ Index settings of other tools, such as PIP_INDEX_URL, have no effect without
   3    network or index failure, or this machine lacks memory, open files or
        disk space: a CI job may try again
   4    refused for safety: malware, a wrong hash, an unsafe archive, required
-       evidence that is missing
+       evidence is missing
   70   internal error of deep-lock: report it
   130  interrupted (143 by SIGTERM, 129 by SIGHUP)
 
-A failed run leaves the lock as it was. With --format json, the document of a
-failed run has the code, the message and the hint.
+A failed run does not change the lock. With --format json, the document of a
+failed run contains the code, the message and the hint.
 """,
         ),
         "files": Topic(
@@ -102,36 +103,36 @@ failed run has the code, the message and the hint.
   pyproject.toml    requirements, and the table [tool.deep-lock]; also read:
                     setup.cfg, requirements files, scripts (PEP 723)
   deep-lock.toml    the configuration, instead of the table
-  supply-chain/     who looked at which files (deep-lock vet): commit it
+  supply-chain/     who reviewed which files (deep-lock vet): commit it
 
-A lock is written at once and as a whole: a failed run leaves the old file.
-The cache can be deleted at any time.
+A lock is written atomically: a failed run does not change the old file. You can
+delete the cache at any time.
 
-  deep-lock lock --check                 exit 1 if deep.lock is stale
+  deep-lock lock --check                 exit with 1 if deep.lock is stale
   deep-lock git-setup                    show and merge locks by package
   deep-lock cache dir                    the folder of the cache
 """,
         ),
         "indexes": Topic(
-            summary="private indexes, logins, and which index has a package",
+            summary="private indexes, credentials, and the index of a package",
             text="""\
-Indexes are searched in their order, and the first one that has a project
-supplies all of its versions: a public index cannot shadow a private project.
-The default index comes last.
+Indexes are used in their order. All versions of a package come from the first
+index that has it, so a public package cannot replace a private one. The default
+index is the last one.
 
   [[tool.deep-lock.index]]
   name = "corp"
   url = "https://index.example/simple/"
-  explicit = true                        only for projects of sources
+  explicit = true                        only for packages in sources
 
   [tool.deep-lock.sources]
   our-library = {index = "corp"}
 
-Logins, the first one that exists:
+Credentials (the first of these that exists is used):
   DEEP_LOCK_INDEX_CORP_USERNAME and DEEP_LOCK_INDEX_CORP_PASSWORD,
   user:password@ in the URL, the netrc file,
   the keyring with --keyring-provider subprocess.
-A login is sent to its index only, and is written to no file.
+Credentials are sent only to their index, and are never written to a file.
 
 The tables [[tool.uv.index]], [[tool.poetry.source]] and [[tool.pdm.source]] are
 read too.
@@ -140,34 +141,34 @@ read too.
         "sandbox": Topic(
             summary="how build backends run, and when they do not",
             text="""\
-To lock, deep-lock calls a build backend only where no rule proves what it would
-return. It runs in a sandbox: without a network, without your files and without
-your environment variables, with limits for time, memory and disk space.
+deep-lock calls a build backend only if no rule proves its result. The backend
+runs in a sandbox: without network, without your files and without your
+environment variables. Time, memory and disk space are limited.
 
-  deep-lock doctor                       the level of the sandbox here
+  deep-lock doctor                       test the sandbox on this machine
   deep-lock lock --hooks static          call no backend
   deep-lock lock --hooks sandbox         call backends in a strong sandbox
                                          (the default)
-  deep-lock lock --trust-hooks NAME      run the build code of this project
-                                         without a sandbox: it can do all that
-                                         you can
+  deep-lock lock --trust-hooks NAME      run the build code of this package
+                                         without a sandbox; it then has all
+                                         your permissions
 
-Without a strong sandbox (Linux with Landlock or bubblewrap) no backend is
-called: the declared build requirements are locked, with a warning.
+Without a strong sandbox (Linux with Landlock or bubblewrap), no backend is
+called. Only the declared build requirements are then locked, with a warning.
 """,
         ),
         "targets": Topic(
-            summary="for which Pythons and platforms a lock is",
+            summary="the Python versions and platforms of a lock",
             text="""\
 A target is a Python version on a platform: cp313-x86_64-manylinux_2_28. A lock
-has pins for each of its targets, and makes no statement about others.
+has pins for each of its targets. It is not valid for any other target.
 
-Without options: each CPython that requires-python admits, is released and is
-maintained, on Linux (x86_64 and aarch64), macOS (arm64) and Windows (x86_64).
-The targets of a lock stay until --upgrade.
+The default is each maintained CPython that requires-python allows, on Linux
+(x86_64 and aarch64), macOS (arm64) and Windows (x86_64).
+The targets of a lock do not change until --upgrade.
 
   deep-lock lock --python-version 3.13 --platform linux --platform host
-                                         name all Pythons and platforms
+                                         set all Pythons and platforms
   deep-lock lock --add-python 3.14       add a Python to those of the lock
   deep-lock lock --add-platform windows  add a platform
 
@@ -180,19 +181,19 @@ warning; one that you name is an error.
 """,
         ),
         "upgrading": Topic(
-            summary="how versions change, and how they do not",
+            summary="how to upgrade packages",
             text="""\
-deep-lock lock keeps the pins of deep.lock as long as they fit: a new version on
-the index changes nothing.
+deep-lock lock keeps the pins of deep.lock if they still fit. A new version on
+the index does not change the lock.
 
-  deep-lock outdated                     what is newer, and what holds it back
+  deep-lock outdated                     show newer versions and their limits
   deep-lock lock -P jinja2               upgrade one package, in builds too
-  deep-lock lock -P jinja2==3.1.6        to this version
+  deep-lock lock -P jinja2==3.1.6        upgrade it to this version
   deep-lock lock -P setuptools --in-build psycopg2
-                                         only in the build of psycopg2
+                                         upgrade it in one build only
   deep-lock lock --upgrade               upgrade all packages
-  deep-lock lock --exclude-newer P7D     use nothing younger than seven days
-  deep-lock diff main                    what changed, the most dangerous first
+  deep-lock lock --exclude-newer P7D     ignore files of the last seven days
+  deep-lock diff main                    show changes, most dangerous first
 """,
         ),
     }

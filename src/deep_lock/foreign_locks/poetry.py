@@ -387,7 +387,7 @@ class _Graph:
             )
 
     def _admitted(self, indexes: list[int], ranges: Sequence[SpecifierSet]) -> list[int]:
-        """Return the packages that any range admits; a name that is locked once needs no choice."""
+        """Return the packages that any range allows; a name that is locked once needs no choice."""
         if len(indexes) < 2:
             return indexes
         return [
@@ -429,7 +429,7 @@ def _python_marker(pythons: str, at: Position) -> str:
 
 
 def _ranges(version: str | None, at: Position) -> tuple[SpecifierSet, ...]:
-    """Read a constraint as the ranges of which any may admit a version."""
+    """Read a constraint as the ranges of which any may allow a version."""
     if version is None:
         return (SpecifierSet(),)
     try:

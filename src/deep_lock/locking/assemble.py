@@ -345,7 +345,7 @@ def _release(entry: _Entry, references: tuple[LockedReference, ...], assembly: A
 
 
 def _requires_python(entry: _Entry, assembly: AssemblyInput) -> str | None:
-    """Return the first Requires-Python of the files that admits every target which takes the package.
+    """Return the first Requires-Python of the files that allows every target which takes the package.
 
     The files of a release may differ in it.
     """

@@ -1,6 +1,6 @@
 """The hashes that requirements files and constraints give of the files of releases (pip's ``--hash``).
 
-A line is about the releases that its specifier admits, where its marker holds. Files without one of its hashes are left
+A line is about the releases that its specifier allows, where its marker holds. Files without one of its hashes are left
 out, wherever the release is used. Lines about the same release must all be met, as in pip.
 """
 

@@ -72,7 +72,7 @@ class HeldBack:
     def blockers(
         self, name: NormalizedName, version: Version, targets: Iterable[Target], build: LockedBuild | None
     ) -> tuple[Blocker, ...]:
-        """Return what does not admit this version in the run time, or in a build, on any of these targets.
+        """Return what does not allow this version in the run time, or in a build, on any of these targets.
 
         Raises LockInvalid, UsageError and IndexFault.
         """
@@ -145,7 +145,7 @@ class HeldBack:
                     yield self._blocker(bound, environment, f"{name} {version} requires {needed}")
 
     def _is_possible(self, requirements: Sequence[Requirement], environment: Environment) -> bool:
-        """Whether the index has a version that all of these requirements on one project admit, with a file for the target."""
+        """Whether the index has a version that all of these requirements on one project allow, with a file for the target."""
         name = requirements[0].name
         index = self._indexes.of(environment.packages.get(name))
         return any(

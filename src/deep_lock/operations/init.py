@@ -64,7 +64,7 @@ def initial_configuration(options: InitOptions, reporter: Reporter) -> Initial:
         reporter(Warned(code="init-left-out", subject=project.source, message=message))
     pythons = default_pythons(project.requires_python, options.today)
     pythons, platforms = _fitting(pythons, tools, project.source, reporter)
-    requires = f" that requires-python {show(project.requires_python)} admits" if project.requires_python else ""
+    requires = f" that requires-python {show(project.requires_python)} allows" if project.requires_python else ""
     lines = [
         *_targets(pythons, platforms, requires),
         *_indexes(declared, table),

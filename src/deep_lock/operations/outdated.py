@@ -1,6 +1,6 @@
 """The work of `outdated`: which packages of a lock have newer versions, at runtime and in each build environment.
 
-Nothing is resolved. The lock's own rules apply (pre-releases, exclude-newer, only-binary); `held_back` finds what does not admit
+Nothing is resolved. The lock's own rules apply (pre-releases, exclude-newer, only-binary); `held_back` finds what does not allow
 a newer version.
 """
 
@@ -62,7 +62,7 @@ class Newer(Struct, frozen=True, kw_only=True):
 
     @property
     def is_bounded(self) -> bool:
-        """Whether a requirement of the project itself does not admit the newest version."""
+        """Whether a requirement of the project itself does not allow the newest version."""
         # of a build the project's bound is that of what is built: the project
         own = {"", self.row.build}
         return self.of_project and any(blocker.package in own and not blocker.reason for blocker in self.row.blocked_by)

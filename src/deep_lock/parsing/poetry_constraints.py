@@ -62,7 +62,7 @@ def read_constraint(text: str) -> tuple[Conjunction, ...]:
 
 
 def to_specifier(text: str) -> SpecifierSet:
-    """Turn a constraint into a specifier set that admits the same final releases.
+    """Turn a constraint into a specifier set that allows the same final releases.
 
     Where ranges of a union touch, pre-releases of the bound between them are admitted too, as in Poetry.
 

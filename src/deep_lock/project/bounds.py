@@ -13,7 +13,7 @@ _RELEASE = re.compile(r"(?P<front>v?(?:[0-9]+!)?)(?P<release>[0-9]+(?:\.[0-9]+)*
 
 
 def admitting(text: str, newest: Version) -> str | None:
-    """Return the requirement with bounds that admit a version; its name, extras, marker and spaces stay.
+    """Return the requirement with bounds that allow a version; its name, extras, marker and spaces stay.
 
     None if no change of an upper bound does that: it has a URL, it excludes the version with ``!=``, or the epoch differs.
     Raises RequirementInvalid.
@@ -33,7 +33,7 @@ def admitting(text: str, newest: Version) -> str | None:
 
 
 def _bound(operator: str, version: str, newest: Version) -> str:
-    """Return the version of a clause as near to the written one as possible, so that the clause admits ``newest``."""
+    """Return the version of a clause as near to the written one as possible, so that the clause allows ``newest``."""
     match operator:
         case "==" if version.endswith(".*"):
             return f"{_digits(newest, version.count('.'))}.*"

@@ -144,7 +144,7 @@ def _refuse_same_names(root: Project, members: Sequence[WorkspaceMember]) -> Non
 
 
 def _requires_python(projects: Iterable[Project]) -> str | None:
-    """Return the Pythons that all projects admit. Raises ConfigError where there are none."""
+    """Return the Pythons that all projects allow. Raises ConfigError where there are none."""
     texts = {project.requires_python: project.source for project in projects if project.requires_python is not None}
     if len(texts) < 2:
         return next(iter(texts), None)

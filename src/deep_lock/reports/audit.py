@@ -33,7 +33,7 @@ class Fix(Struct, frozen=True, kw_only=True):
 
     version: str
     command: str
-    """What locks it; empty where something does not admit it."""
+    """What locks it; empty where something does not allow it."""
     blocked_by: tuple[Blocker, ...] = ()
     is_checked: bool = True
     """Whether the index has it, and it is known that nothing excludes it."""

@@ -13,7 +13,7 @@ from deep_lock.targets.short_form import short_form
 
 
 class Blocker(Struct, frozen=True, kw_only=True):
-    """What does not admit a newer version."""
+    """What does not allow a newer version."""
 
     package: str
     """"NAME VERSION" of the locked package, or of what is built; empty: the project."""
@@ -53,7 +53,7 @@ class Outdated(Struct, frozen=True, kw_only=True):
     direct: bool = False
     """Whether the project, or the build itself, requires it."""
     blocked_by: tuple[Blocker, ...] = ()
-    """What does not admit the newest version."""
+    """What does not allow the newest version."""
     targets: tuple[str, ...] = ()
     """Labels of the targets that could use it; empty: all."""
     labels: tuple[str, ...] = ()

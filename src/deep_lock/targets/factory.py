@@ -217,10 +217,10 @@ def default_pythons(requires_python: str | None, today: date) -> tuple[str, ...]
     """Return the Pythons to lock for if none are declared, newest first.
 
     These are the CPython minor versions that are released and not past their end of life at ``today``, and of which
-    requires-python admits any micro version; if all of those are past their end of life, they are returned. An item is a
-    full version if requires-python does not admit the newest one (">=3.9,<=3.12" admits 3.12.0 of 3.12).
+    requires-python allows any micro version; if all of those are past their end of life, they are returned. An item is a
+    full version if requires-python does not allow the newest one (">=3.9,<=3.12" allows 3.12.0 of 3.12).
 
-    Raises ProjectInvalid on an invalid requires-python, UsageError if it admits no released CPython.
+    Raises ProjectInvalid on an invalid requires-python, UsageError if it allows no released CPython.
     """
     released = {minor: series for minor, series in sorted(CPYTHON.items(), reverse=True) if series.released <= today}
     try:

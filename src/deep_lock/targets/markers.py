@@ -342,7 +342,7 @@ _BEFORE, _AFTER = -1, 99  # Python 2 and Python 4, as minor versions of 3
 
 
 def _admitted_minors(requires_python: str | None) -> frozenset[int]:
-    """The minor versions of Python 3 of which requires-python admits any micro version."""
+    """The minor versions of Python 3 of which requires-python allows any micro version."""
     try:
         specifier = parse_specifier(requires_python or "")
         samples: dict[int, tuple[str, ...]] = {minor: (f"3.{minor}.0", f"3.{minor}.99") for minor in range(40)}

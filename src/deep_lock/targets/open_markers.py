@@ -259,7 +259,7 @@ def _spans(micros: int, target: Target) -> list[str]:
 def limited(targets: tuple[Target, ...], requires_python: str | None) -> tuple[Target, ...]:
     """Return the targets of a lock with the micro versions that each includes.
 
-    These are those that requires-python admits. A minor version of which a full version is a target, too, is its newest one.
+    These are those that requires-python allows. A minor version of which a full version is a target, too, is its newest one.
     """
     found: list[Target] = []
     for target in targets:
@@ -271,7 +271,7 @@ def limited(targets: tuple[Target, ...], requires_python: str | None) -> tuple[T
 
 
 def part_for_python(requires_python: str, target: Target) -> TargetPart:
-    """Return the part of the target that a Requires-Python admits."""
+    """Return the part of the target that a Requires-Python allows."""
     if not target.micros:
         return whole(target)
     return micro_part(target.micros & admitted_micros(requires_python, target.environment["python_version"]))
@@ -279,7 +279,7 @@ def part_for_python(requires_python: str, target: Target) -> TargetPart:
 
 @lru_cache(maxsize=4096)
 def admitted_micros(requires_python: str, minor: str) -> int:
-    """Return the micro versions of a minor version that requires-python admits, as bits; all if it is invalid."""
+    """Return the micro versions of a minor version that requires-python allows, as bits; all if it is invalid."""
     try:
         specifier = parse_specifier(requires_python)
         ranges = _ranges(requires_python, ALL_MICROS)

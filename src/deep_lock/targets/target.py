@@ -77,7 +77,7 @@ def _specifier(text: str) -> SpecifierSet | None:
 
 
 def python_fits(requires_python: str | None, target: Target) -> bool:
-    """Whether Requires-Python admits the target. An invalid specifier admits none, so that its file is excluded."""
+    """Whether Requires-Python allows the target. An invalid specifier allows none, so that its file is excluded."""
     if not requires_python:
         return True
     return _python_fits(requires_python, target.python_full_version)

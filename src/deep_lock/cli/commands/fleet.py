@@ -126,6 +126,7 @@ WORKERS: Section = (
         *SCHEDULER,
         option(
             "--seconds",
+            metavar="SECONDS",
             type=FiniteRange(min=1),
             default=1800.0,
             show_default=True,

@@ -28,7 +28,9 @@ change.
   deep-lock git-setup --check               in CI: exit with 1 if a line or setting is missing
   deep-lock git-setup --undo
 """
-SETUP_EPILOG = "Each option can be set by the variable DEEP_LOCK_<LONG NAME>."
+SETUP_EPILOG = """\
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit code 1: with --check, a line or setting is missing.
+"""
 MODE: Section = (
     "Mode",
     (

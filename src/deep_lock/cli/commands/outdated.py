@@ -51,8 +51,8 @@ newest versions. Other packages do not change. If locking fails, no file changes
   deep-lock outdated --apply numpy rich     raise those of two packages
 """
 EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0; 1 what --fail-on names; 3 an index or a database
-that cannot be used.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0 done; 1 a package that --fail-on names is
+outdated; 3 an index or a database cannot be used.
 """
 PACKAGES: Section = (
     "Packages",

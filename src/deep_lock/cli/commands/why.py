@@ -57,6 +57,7 @@ TREE: Section = (
             metavar="LABEL|host",
             default="",
             help="Show only what this target needs, such as cp313-x86_64-manylinux_2_28. 'host' is the target of this Python on this machine.",
+            default_text="all targets",
         ),
         option(
             "--invert",
