@@ -464,7 +464,7 @@ def test_a_plain_lock_over_a_deepened_one_says_so(deepening: Deepening) -> None:
     deepening.bench.ask("shared")
     ended = deepening.bench.lock()
     assert ended.code == 0
-    assert "deep.lock: was made from pylock.toml, and this run resolves the project anew" in ended.stderr
+    assert "deep.lock: was made from pylock.toml, and this run resolves the project again" in ended.stderr
     assert "was made from pylock.toml" not in deepening.bench.lock().stderr
 
 
