@@ -100,6 +100,7 @@ class Index:
         self.latency_ms = latency_ms
         self.requests = 0
         self.missing = 0
+        self.bytes = 0
         self.bodies: dict[str, tuple[str, bytes]] = {}
         listed: dict[str, list[dict[str, object]]] = {}
         for name, files in releases():
@@ -113,10 +114,10 @@ class Index:
 
     def control(self, target: str) -> bytes:
         """Answer the counters; clear them, or change the latency."""
-        answer = {"requests": self.requests, "missing": self.missing}
+        answer = {"requests": self.requests, "missing": self.missing, "bytes": self.bytes}
         path, query = urlsplit(target)[2:4]
         if path == "/-/reset":
-            self.requests = self.missing = 0
+            self.requests = self.missing = self.bytes = 0
         for latency in parse_qs(query).get("latency_ms", ()):
             self.latency_ms = float(latency)
         return json.dumps(answer).encode()
@@ -138,6 +139,7 @@ class Index:
                     else:
                         self.missing += 1
                         status = "404 Not Found"
+                    self.bytes += len(body)
                 fields = f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\nCache-Control: max-age=600"
                 writer.write(f"HTTP/1.1 {status}\r\n{fields}\r\n\r\n".encode() + (b"" if head[:4] == b"HEAD" else body))
                 await writer.drain()
