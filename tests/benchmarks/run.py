@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import json
 import os
+import platform
 import shutil
 import signal
 import statistics
@@ -21,8 +22,8 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import click
@@ -188,8 +189,11 @@ def row(case: Case, ours: Figures, theirs: Figures) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def report(bench: Bench, cases: list[Case], runs: int) -> Iterator[str]:
-    """Yield the table line by line, as the figures come in; what was left out, and why, in lines below it."""
+def report(bench: Bench, cases: list[Case], runs: int, results: list[dict[str, object]]) -> Iterator[str]:
+    """Yield the table line by line, as the figures come in; what was left out, and why, in lines below it.
+
+    Each run of each case is added to ``results``.
+    """
     left_out = []
     yield HEAD
     for case in cases:
@@ -203,6 +207,9 @@ def report(bench: Bench, cases: list[Case], runs: int) -> Iterator[str]:
         except Failed as error:
             left_out.append(f"- {what}: {error}")
             continue
+        sides = ((case.ours.label, ours), (case.theirs.label, theirs))
+        measured = [{"tool": label, "runs": [asdict(run) for run in taken]} for label, taken in sides]
+        results.append({"project": case.project, "state": case.state, "tools": measured})
         yield row(case, _medians(ours), _medians(theirs))
     yield "\n".join(["", f"Medians of {runs} runs in turn, load {os.getloadavg()[0]:.1f} at the end.", *left_out])
 
@@ -230,6 +237,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--latency-ms", type=float, default=30, help="of each answer of the index [30]")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", action="append", default=[], help="text in 'PROJECT STATE OURS THEIRS'; repeatable")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write each run, the versions and the machine")
     parser.add_argument("--timeout", type=float, default=600, help="seconds for one run")
     for program in ("deep-lock", "uv", "pybuild-deps"):
         parser.add_argument(f"--{program}", help="path of the program [the one on PATH]")
@@ -239,8 +247,8 @@ def _options() -> argparse.Namespace:
 def main() -> None:
     """Measure, and print the table."""
     options = _options()
-    asked = {name: getattr(options, name.replace("-", "_")) for name in ("deep-lock", "uv", "pybuild-deps")}
-    found = {name: path or shutil.which(name) for name, path in asked.items()}
+    named = {name: getattr(options, name.replace("-", "_")) for name in ("deep-lock", "uv", "pybuild-deps")}
+    found = {name: path or shutil.which(name) for name, path in named.items()}
     with contextlib.ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="deep-lock-bench-")))
         if options.index and options.projects:
@@ -262,8 +270,29 @@ def main() -> None:
                 text in f"{case.project} {case.state} {case.ours.label} {case.theirs.label}" for text in options.only
             )
         ]
-        for line in report(bench, kept, options.runs):
+        results: list[dict[str, object]] = []
+        for line in report(bench, kept, options.runs, results):
             click.echo(line)
+    if options.json:
+        options.json.write_text(
+            json.dumps({**machine(found), "latency-ms": options.latency_ms, "results": results}, indent=1)
+        )
+
+
+def machine(programs: Mapping[str, str | None]) -> dict[str, object]:
+    """Return what the figures depend on: the versions of the programs, and the machine."""
+    versions = {
+        name: subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+        for name, path in programs.items()
+        if path
+    }
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processors": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "programs": versions,
+    }
 
 
 if __name__ == "__main__":
