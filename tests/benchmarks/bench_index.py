@@ -31,12 +31,12 @@ def name_of(number: int) -> str:
     return f"bench-{number:03}"
 
 
-def requires(number: int) -> list[str]:
-    """Return what each release of a project asks for."""
-    below = {2 * number + 1, 2 * number + 2, (7 * number + 3) % PROJECTS}
+def requires(number: int, projects: int = PROJECTS) -> list[str]:
+    """Return what each release of a project requires, of so many projects."""
+    below = {2 * number + 1, 2 * number + 2, (7 * number + 3) % projects}
     bound = "<3" if number % 9 == 0 else ""
     return [
-        f"{name_of(child)}>=1.0{',' + bound if bound else ''}" for child in sorted(below) if number < child < PROJECTS
+        f"{name_of(child)}>=1.0{',' + bound if bound else ''}" for child in sorted(below) if number < child < projects
     ]
 
 
@@ -72,7 +72,7 @@ def _pyproject(name: str, version: str, asked: list[str]) -> str:
     )
 
 
-def releases() -> Iterator[tuple[str, dict[str, bytes]]]:
+def releases(projects: int = PROJECTS) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Yield (project, files by name), a release each, of everything that the index holds."""
     metadata = _metadata(BACKEND, "3.12.0", [])
     files = {
@@ -81,8 +81,8 @@ def releases() -> Iterator[tuple[str, dict[str, bytes]]]:
         "flit_core-3.12.0.tar.gz": _sdist(BACKEND, "3.12.0", metadata, BACKEND_PYPROJECT),
     }
     yield BACKEND, files
-    for number in range(PROJECTS):
-        name, asked = name_of(number), requires(number)
+    for number in range(projects):
+        name, asked = name_of(number), requires(number, projects)
         for version in VERSIONS:
             metadata = _metadata(name, version, asked)
             stem = f"{name.replace('-', '_')}-{version}"
@@ -96,14 +96,14 @@ def releases() -> Iterator[tuple[str, dict[str, bytes]]]:
 class Index:
     """The pages and files, and the counters that the measurements read."""
 
-    def __init__(self, latency_ms: float) -> None:
+    def __init__(self, latency_ms: float, projects: int = PROJECTS) -> None:
         self.latency_ms = latency_ms
         self.requests = 0
         self.missing = 0
         self.bytes = 0
         self.bodies: dict[str, tuple[str, bytes]] = {}
         listed: dict[str, list[dict[str, object]]] = {}
-        for name, files in releases():
+        for name, files in releases(projects):
             for filename, data in files.items():
                 self.bodies[f"/files/{filename}"] = ("application/octet-stream", data)
                 if not filename.endswith(".metadata"):
@@ -158,8 +158,8 @@ def _entry(filename: str, data: bytes, metadata: bytes | None) -> dict[str, obje
     return entry
 
 
-async def _run(port: int, latency_ms: float) -> None:
-    server = await asyncio.start_server(Index(latency_ms).serve, "127.0.0.1", port)
+async def _run(port: int, latency_ms: float, projects: int) -> None:
+    server = await asyncio.start_server(Index(latency_ms, projects).serve, "127.0.0.1", port)
     click.echo(server.sockets[0].getsockname()[1])
     await server.serve_forever()
 
@@ -169,8 +169,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 is any that is free")
     parser.add_argument("--latency-ms", type=float, default=0)
+    parser.add_argument("--projects", type=int, default=PROJECTS)
     options = parser.parse_args()
-    asyncio.run(_run(options.port, options.latency_ms))
+    asyncio.run(_run(options.port, options.latency_ms, options.projects))
 
 
 if __name__ == "__main__":

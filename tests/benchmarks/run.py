@@ -29,6 +29,7 @@ from pathlib import Path
 import click
 
 from tests.benchmarks.bench_cases import UV_COMPILE, Case, State, Tool, generated_cases, recorded_cases
+from tests.benchmarks.bench_index import PROJECTS
 
 HEAD = (
     "| project | state | ours | against | wall x | CPU x | memory x | limit "
@@ -115,7 +116,7 @@ class Bench:
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
         self.control("reset")
-        figures = _measure(command, folder / "project", environment, self.timeout)
+        figures = measure(command, folder / "project", environment, self.timeout)
         counters = self.control("reset")
         return Figures(**figures, requests=float(str(counters["requests"])))
 
@@ -138,7 +139,7 @@ class Bench:
         return taken
 
 
-def _measure(command: list[str], folder: Path, environment: dict[str, str], timeout: float) -> dict[str, float]:
+def measure(command: list[str], folder: Path, environment: dict[str, str], timeout: float) -> dict[str, float]:
     """Run a command; return wall, CPU and peak memory of its process tree. Raises Failed."""
     log = folder.parent / "log.txt"
     with log.open("wb") as out:
@@ -215,13 +216,13 @@ def report(bench: Bench, cases: list[Case], runs: int, results: list[dict[str, o
 
 
 @contextlib.contextmanager
-def made_up_index(scratch: Path) -> Iterator[tuple[str, Path]]:
+def made_up_index(scratch: Path, projects: int = PROJECTS) -> Iterator[tuple[str, Path]]:
     """Serve the made-up index from a process of its own; give its address, and a folder with a project for it."""
     project = scratch / "projects" / "generated"
     project.mkdir(parents=True)
     (project / "pyproject.toml").write_text(PYPROJECT.format(json.dumps(ROOTS)))
     (project / "requirements.in").write_text("\n".join(ROOTS))
-    command = [sys.executable, str(Path(__file__).with_name("bench_index.py"))]
+    command = [sys.executable, str(Path(__file__).with_name("bench_index.py")), f"--projects={projects}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             port = server.stdout.readline().strip() if server.stdout is not None else ""
