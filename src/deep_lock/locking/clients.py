@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from deep_lock.config.config import Config
 from deep_lock.config.options import NetworkOptions, RunContext
+from deep_lock.errors import ConfigError
 from deep_lock.events import Reporter
 from deep_lock.index import remote_cache
 from deep_lock.index.cache import Cache
@@ -25,6 +26,7 @@ from deep_lock.locking.indexes import (
 )
 from deep_lock.network import client
 from deep_lock.network.urls import LOGIN_VARIABLES, login_variables
+from deep_lock.sanitize import show
 
 
 class Network(Struct, frozen=True, kw_only=True):
@@ -137,11 +139,14 @@ def _open_cache(options: NetworkOptions, context: RunContext, reporter: Reporter
     return Cache(context.cache_folder, reporter, larger_run=larger_run, remote=remote)
 
 
-def _environ(options: NetworkOptions, context: RunContext, default_name: str) -> Mapping[str, str]:
+def _environ(
+    urls: Mapping[str, str], options: NetworkOptions, context: RunContext, default_name: str
+) -> Mapping[str, str]:
     """Return the environment. The login of the default index may have the name that the configuration gives to the index.
 
     In a checkout it has only the logins of indexes that the options name. Else the configuration of a repository could
-    give the name of an index with a login another URL.
+    give the name of an index with a login another URL. Several names have the same variables ("corp-x", "corp_x"), so
+    another index with the variables of one of them is refused. Raises ConfigError.
     """
     if context.checkout is None:
         own = dict(zip(login_variables(DEFAULT), login_variables(default_name), strict=True)) if default_name else {}
@@ -153,6 +158,12 @@ def _environ(options: NetworkOptions, context: RunContext, default_name: str) ->
         }
     named = named_urls(options, Config(source="")) or {}
     kept = {variable for name in named for variable in login_variables(name)}
+    for name, url in urls.items():
+        if named.get(name) != url and kept.intersection(login_variables(name)):
+            raise ConfigError(
+                f"the index {show(name)} of the repository would get the login of an index of the command line",
+                hint=f"rename it in the configuration of the repository: both names have the variable {login_variables(name)[1]}",
+            )
     return {key: value for key, value in context.environ.items() if not key.startswith(LOGIN_VARIABLES) or key in kept}
 
 
@@ -172,7 +183,7 @@ def _fetcher_maker(
     own_hosts: frozenset[str],
     default_name: str,
 ) -> Callable[[], Fetcher]:
-    environ = _environ(options, context, default_name)
+    environ = _environ(urls, options, context, default_name)
 
     def make_fetcher() -> Fetcher:
         # the HTTP engine costs 60 ms to import, and a run that finds everything in the cache has no use for it

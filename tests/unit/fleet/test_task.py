@@ -187,6 +187,25 @@ def test_a_repository_gives_no_other_url_to_a_login_of_the_worker(
         assert "authorization" in server.log[-1].headers
 
 
+@pytest.mark.parametrize("name", ["corp_x", "Corp.X", "DEFAULT"])
+def test_a_repository_gives_no_other_name_to_a_login_of_the_worker(
+    name: str, work: Path, checked: Checked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for own in ("CORP_X", "DEFAULT"):
+        monkeypatch.setenv(f"DEEP_LOCK_INDEX_{own}_USERNAME", "worker")
+        monkeypatch.setenv(f"DEEP_LOCK_INDEX_{own}_PASSWORD", CONTENT)
+    with ScenarioServer() as server, ScenarioServer() as other:
+        for each in (server, other):
+            each.hold({"lib 1.0": {}})
+        index = f'build-scope = "none"\n[[tool.deep-lock.index]]\nname = "{name}"\nurl = "{other.url}"\n'
+        text = PROJECT.replace("[tool", 'dependencies = ["lib"]\n[tool') + index
+        (work / "app" / "pyproject.toml").write_text(text, encoding="utf-8")
+        network = NetworkOptions(indexes=(f"corp-x={server.url}",), default_index=server.url, refresh=True)
+        made = checked("lock", network=network)
+        assert not any("authorization" in own.headers for own in other.log)
+    assert "would get the login of an index of the command line" in made.result.projects[0].message
+
+
 def test_the_text_of_a_lock_has_the_bytes_of_the_commit(work: Path, checked: Checked) -> None:
     (work / "app" / "deep.lock").write_bytes(b"version = 1\r\n")
     own = checked().result.projects[0]
