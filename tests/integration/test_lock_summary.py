@@ -159,7 +159,7 @@ def test_a_project_that_is_built_is_named(made: Bench) -> None:
         }
     )
     told = made.lock().stderr
-    assert "only wheels of other projects are installed" in told
+    assert "  other packages are installed from wheels, which run no code when installed\n" in told
     assert "the project itself is built by flit_core.buildapi" in told
 
 

@@ -89,7 +89,7 @@ def _code_in_builds(lock: Lock, limit: int | None) -> list[str]:
         if build.needed != "project":
             releases.setdefault((build.name, build.version or "", build.source or ""), []).append(build)
     if not releases:
-        only = "  only wheels of other projects are installed: none of them runs its own code"
+        only = "  other packages are installed from wheels, which run no code when installed"
         none = "  only wheels are installed: no package runs its own code when it is installed"
         return [only, *own_line] if own else [none]
     lines = ["  run their own code when they are built:"]

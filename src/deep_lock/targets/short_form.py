@@ -2,10 +2,9 @@
 
 Invariant: the words mean exactly the set, among the targets of the lock. The grammar:
 
-- ``PYTHONS on PLATFORMS``: each target of the lock with one of these Pythons on one of these platforms; where one of the two is
-  not limited, ``PYTHONS, all platforms`` (of a lock for Linux, macOS and Windows) or ``PLATFORMS``. Several such parts are
-  separated by ``;``.
-- ``all but PART``: each target of the lock that is not in the part.
+- ``PYTHONS on PLATFORMS``: these Pythons, each on all of these platforms; where one of the two is not limited, ``PYTHONS, all
+  platforms`` (of a lock for Linux, macOS and Windows) or ``PLATFORMS``. Several such parts are separated by ``;``.
+- ``all but PART``: each target of the lock that is not in the part. A part of Pythons alone means them on all platforms.
 - ``cp312-cp315`` is each minor version from the first to the last; ``Linux``, ``macOS`` and ``Windows`` are all platforms of the
   lock on that system; another platform has its own name.
 """
@@ -43,7 +42,8 @@ def in_words(labels: Collection[str], every: Sequence[str]) -> str:
     others = [label for label in every if label not in labels]
     if not others:
         return text
-    without = f"all but {others[0] if len(others) == 1 else _parts(others, every)}"
+    # without the comma: "all but cp314, all platforms" could be read in two ways
+    without = f"all but {others[0] if len(others) == 1 else _parts(others, every).removesuffix(f', {ALL_PLATFORMS}')}"
     return without if ";" not in without and len(others) < len(chosen) else text
 
 
@@ -59,14 +59,13 @@ def _parts(labels: Sequence[str], every: Sequence[str]) -> str:
         platforms_of.setdefault(python, []).append(platform)
     pythons_of: dict[tuple[str, ...], list[str]] = {}
     for python, platforms in platforms_of.items():
-        pythons_of.setdefault(_limits(python, platforms, every), []).append(python)
+        pythons_of.setdefault(_limits(platforms, every), []).append(python)
     return "; ".join(_part(pythons, platforms, every) for platforms, pythons in pythons_of.items())
 
 
-def _limits(python: str, platforms: Sequence[str], every: Sequence[str]) -> tuple[str, ...]:
-    """Return the platforms; empty where the lock has no other one for the Python, so that ``all platforms`` means them."""
-    own = {platform for other, platform in map(_split, every) if other == python}
-    return () if own == set(platforms) else tuple(platforms)
+def _limits(platforms: Sequence[str], every: Sequence[str]) -> tuple[str, ...]:
+    """Return the platforms; empty if they are all platforms of the lock."""
+    return () if set(platforms) == {platform for _, platform in map(_split, every)} else tuple(platforms)
 
 
 def _part(pythons: Sequence[str], platforms: Sequence[str], every: Sequence[str]) -> str:

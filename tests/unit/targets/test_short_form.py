@@ -33,7 +33,11 @@ def _part(text: str, every: list[str]) -> set[str]:
     pythons, platforms = (text.split(", "), named.split(", ")) if named else (text.split(", "), [])
     if not named and not text.startswith("cp3"):
         pythons, platforms = [], pythons
-    return {label for label in every if _is_in(label, pythons, platforms)}
+    found = {label for label in every if _is_in(label, pythons, platforms)}
+    if not named and pythons:  # then each of the Pythons has all platforms of the lock
+        known = {label.partition("-")[2] for label in every}
+        assert len(found) == len({label.partition("-")[0] for label in found}) * len(known)
+    return found
 
 
 def _is_in(label: str, pythons: list[str], platforms: list[str]) -> bool:
@@ -65,6 +69,8 @@ def test_the_short_form_means_exactly_the_set(data: st.DataObject) -> None:
         ([own for own in GRID if "windows" not in own], "12 of 20: all but Windows"),
         ([own for own in GRID if "windows" in own], "8 of 20: Windows"),
         ([own for own in GRID if "cp315" in own], "5 of 20: cp315, all platforms"),
+        ([own for own in GRID if "cp315" not in own], "15 of 20: all but cp315"),
+        ([own for own in GRID if "cp313" not in own], "15 of 20: all but cp313"),
         (GRID[:1], "cp312-x86_64-manylinux_2_28"),
         (GRID[1:], "19 of 20: all but cp312-x86_64-manylinux_2_28"),
         ([GRID[3], GRID[8]], "2 of 20: cp312-cp313 on x86_64-windows"),
@@ -83,3 +89,8 @@ def test_a_lock_with_one_platform_names_it() -> None:
 def test_a_lock_without_a_system_names_those_that_it_has() -> None:
     linux = [own for own in GRID if "linux" in own]
     assert short_form(linux, linux) == "cp312-cp315 on Linux"
+
+
+def test_a_python_without_a_platform_of_the_lock_is_apart() -> None:
+    every = [own for own in GRID if own != "cp315-x86_64-windows"]
+    assert short_form(every, every) == "cp312-cp314, all platforms; cp315 on Linux, macOS, arm64-windows"
