@@ -380,6 +380,8 @@ class DiffOptions(Struct, frozen=True, kw_only=True):
     new: str
     """As ``old``; "" is the file in the work tree."""
     lock: Path
+    package: str = ""
+    """Compare only the parts of this member of the workspace."""
     deep: bool = False
     """Read the contents of the wheels that are new; those that are not at hand are fetched."""
     sources: AdvisoryOptions = AdvisoryOptions()

@@ -87,7 +87,7 @@ def body(view: View, graph: Graph, facts: Facts) -> Html:
         finding_section(
             "vulnerable", "Known vulnerabilities", facts.vulnerable, "No advisory of the database affects the lock."
         ),
-        _runs_code(graph, facts),
+        _runs_code(view, graph, facts),
         finding_section("unvetted", "Not vetted", facts.unvetted, "Audits or exemptions cover every file."),
         _recent(graph, facts),
         _publishers(view),
@@ -161,12 +161,15 @@ def _summary(view: View, graph: Graph, facts: Facts) -> Html:
     if facts.vulnerable is not None:
         names = list(dict.fromkeys(own.subject for own in facts.vulnerable))
         items.append(_answer("vulnerable", _plural(len(names), "vulnerable package"), names, is_bad=bool(names)))
-    label = (
-        f"{_plural(len(built), 'package')} run code when they are built"
-        if len(built) != 1
-        else "1 package runs code when it is built"
-    )
-    items.append(_answer("code", label, only + [node.entry.name for node in built if node.entry.name not in only]))
+    names = only + [node.entry.name for node in built if node.entry.name not in only]
+    if not _has_builds(view):
+        names = _unlocked_builds(graph)
+        label = f"builds are not locked: {_plural(len(names), 'package')} without a wheel"
+    elif len(built) == 1:
+        label = "1 package runs code when it is built"
+    else:
+        label = f"{_plural(len(built), 'package')} run code when they are built"
+    items.append(_answer("code", label, names))
     if facts.unvetted is not None:
         names = list(dict.fromkeys(own.subject for own in facts.unvetted))
         items.append(_answer("unvetted", f"{_plural(len(names), 'package')} not vetted", names, is_bad=bool(names)))
@@ -179,6 +182,15 @@ def _summary(view: View, graph: Graph, facts: Facts) -> Html:
     tools = [node.entry.name for node in graph.nodes.values() if node.used]
     items.append(_answer("packages", f"{_plural(len(tools), 'package')} in build environments", tools))
     return element("ul", *items, name="answers")
+
+
+def _has_builds(view: View) -> bool:
+    return dict(view.lock.options).get("build-scope") != "none"
+
+
+def _unlocked_builds(graph: Graph) -> list[str]:
+    """Return the packages that must be built, of a lock without builds. Others may have no wheel for some target."""
+    return [node.entry.name for node in graph.nodes.values() if node.entry.sdist_only]
 
 
 def _plural(count: int, noun: str) -> str:
@@ -275,7 +287,7 @@ def _list(items: Sequence[Html], name: str) -> Html:
 # -- what runs code
 
 
-def _runs_code(graph: Graph, facts: Facts) -> Html:
+def _runs_code(view: View, graph: Graph, facts: Facts) -> Html:
     """Return each build by the name of what is built, the least known first. Equal builds are one row."""
     paths = package_paths(position_paths(graph))
     found: dict[tuple[str, ...], list[tuple[tuple[int, int, int], LockedBuild]]] = {}
@@ -299,7 +311,7 @@ def _runs_code(graph: Graph, facts: Facts) -> Html:
         for lines, own in found.items()
     )
     parts = [element("h2", text("What runs code"), id="code")]
-    parts.append(element("p", text(_code_sentence(len(items))), name="quiet"))
+    parts.append(element("p", text(_code_sentence(len(items), view, graph)), name="quiet"))
     if facts.findings:
         parts.append(
             element("ul", *[element("li", text(own), name="danger") for own in facts.findings], name="findings")
@@ -308,7 +320,11 @@ def _runs_code(graph: Graph, facts: Facts) -> Html:
     return element("section", *parts, **{"aria-labelledby": "code"})
 
 
-def _code_sentence(builds: int) -> str:
+def _code_sentence(builds: int, view: View, graph: Graph) -> str:
+    if not _has_builds(view):
+        names = _unlocked_builds(graph)
+        without = f" without a wheel: {', '.join(names)}." if names else "."
+        return f"The lock has no builds (build scope none). What builds run is not known. {_plural(len(names), 'package').capitalize()}{without}"
     if not builds:
         return "Only wheels are installed. No package runs code when it is installed."
     return (
@@ -448,6 +464,8 @@ def _row(place: int, node: Node, graph: Graph, above: Sequence[str], facts: Fact
         count, every = len(graph.labels_of(node.built)), len(graph.labels)
         label = "built from source" if entry.sdist_only or count == every else f"built on {count} of {every} targets"
         marks.append(element("span", text(label), name="mark only" if entry.sdist_only else "mark built"))
+    elif entry.sdist_only:  # of a lock without builds
+        marks.append(element("span", text("no wheel"), name="mark only"))
     if native := native_words(entry, facts.contents):
         marks.append(element("span", text(native), name="mark"))
     if entry.yanked is not None:

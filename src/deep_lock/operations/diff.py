@@ -5,6 +5,8 @@ With ``deep`` the wheels that are new are read too, and fetched where they are n
 
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from deep_lock.analysis import advisories, content_changes, wheel_rules
 from deep_lock.analysis import policy as policy_rules
 from deep_lock.analysis.diff import every_change, not_compared, ranked
@@ -22,7 +24,7 @@ from deep_lock.models.changes import Change, Finding
 from deep_lock.models.foreign_lock import ForeignPin
 from deep_lock.models.lock import Lock, LockedFile, LockedInputs, LockedPackage
 from deep_lock.operations import advisory_sources, file_contents
-from deep_lock.operations.inputs import LockFile, lock_text, text_at
+from deep_lock.operations.inputs import LockFile, lock_text, part_of, text_at
 from deep_lock.project.files import STANDARD_INPUT
 from deep_lock.reports.diff import Review
 
@@ -34,6 +36,8 @@ def compare(options: DiffOptions, reporter: Reporter) -> Review:
     lock, new, surroundings = options.lock, options.new, options.context
     old_name, before = _side(options.old or HEAD, lock, surroundings, reporter)
     new_name, after = _side(new, lock, surroundings, reporter) if new else _file(lock, reporter)
+    if options.package:
+        before, after = (_part(own, options.package) for own in (before, after))
     every = every_change(before.lock, after.lock, now=surroundings.now)
     if options.deep:  # no module is loaded after the first request, which may be for advisories
         read_wheels = file_contents.read_wheels
@@ -103,6 +107,13 @@ def _side(name: str, lock: Path, surroundings: RunContext, reporter: Reporter) -
         return _file(path, reporter)
     text = text_at(name, lock, surroundings)
     return f"{lock.name} at {name}", LockFile(path=lock, text=text, lock=_parse(text, lock, reporter))
+
+
+def _part(own: LockFile, package: str) -> LockFile:
+    """Return the part of a member; without packages where the lock does not have the member."""
+    if package in {member.name for member in own.lock.inputs.members}:
+        return replace(own, lock=part_of(own.lock, package, own.path))
+    return replace(own, lock=replace(own.lock, packages=(), builds=()))
 
 
 def _file(path: Path, reporter: Reporter) -> tuple[str, LockFile]:

@@ -33,12 +33,13 @@ from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.changes import WEIGHTS, Change, Finding
 from deep_lock.models.contents import FileContents
 from deep_lock.models.lock import Lock, LockedArchive, LockedReference
+from deep_lock.operations.inputs import open_lock
 from deep_lock.operations.report import report
 from deep_lock.reports.why import reasons
 from tests.support.advisories import record, write_zip
 from tests.support.big_lock import big_lock
 from tests.support.browser import AXE_VARIABLE, VARIABLE, Page, find_axe, find_browser, open_browser
-from tests.support.lock_strategies import INDEX, closed_locks, package, small_lock
+from tests.support.lock_strategies import INDEX, closed_locks, package, sdist, small_lock
 
 ROOT = Path(__file__).parents[3]
 LOCKS = ROOT / "fixtures" / "locks"
@@ -362,6 +363,58 @@ def test_the_page_names_what_is_vulnerable_and_not_vetted(tmp_path: Path) -> Non
     (unvetted,) = [own for own in sections if ">Not vetted (" in own]
     assert "without an audit for safe-to-build" in unvetted
     assert f"<strong>{runtime.name} {runtime.version}</strong>" in unvetted
+
+
+def test_a_lock_without_builds_is_not_said_to_run_no_code() -> None:
+    lib = replace(package("lib"), wheels=(), sdist=sdist("lib", "1.0"), sdist_only=True, direct=True)
+    lock = replace(small_lock(lib), options=(("build-scope", "none"),))
+    text = re.sub(r"<script.*?</script>", "", _text(_view(lock)), flags=re.DOTALL)
+    assert "Builds are not locked: 1 package without a wheel" in text
+    assert "What builds run is not known. 1 package without a wheel: lib." in text
+    assert ">no wheel<" in text
+    assert "No package runs code" not in text
+
+
+@pytest.mark.parametrize("content", ["", "[criteria]\n"])
+def test_the_folder_of_another_tool_is_a_warning(tmp_path: Path, content: str) -> None:
+    (tmp_path / "deep.lock").write_bytes((LOCKS / "example.lock").read_bytes())
+    (tmp_path / "supply-chain").mkdir()
+    if content:
+        (tmp_path / "supply-chain" / "audits.toml").write_text(content, encoding="utf-8")
+    arguments = ["report", "--lock", str(tmp_path / "deep.lock"), "-o", str(tmp_path / "page.html")]
+    ended = CliRunner().invoke(cli, arguments)
+    assert ended.exit_code == 0
+    assert ("the page does not show what is vetted" in ended.stderr) == bool(content)
+
+
+def test_the_page_of_a_member_has_its_changes_and_audits_only(tmp_path: Path) -> None:
+    lock = tmp_path / "deep.lock"
+    lock.write_bytes((LOCKS / "workspace.lock").read_bytes())
+    whole = from_text(lock.read_text(encoding="utf-8"), "deep.lock")
+    folder = tmp_path / "supply-chain"
+    folder.mkdir()
+    for name in ("audits.toml", "config.toml"):
+        (folder / name).write_text("version = 1\n", encoding="utf-8")
+    place = tmp_path / "page.html"
+    arguments = [
+        "report",
+        "--lock",
+        str(lock),
+        "--package",
+        "core",
+        "--against",
+        str(LOCKS / "closed.lock"),
+        "-o",
+        str(place),
+    ]
+    ended = CliRunner().invoke(cli, arguments)
+    assert ended.exit_code == 0, ended.stderr
+    part = {own.name for own in open_lock(lock, "core", silent).packages}
+    others = {own.name for own in whole.packages} - part
+    assert others
+    text = re.sub(r"<script.*?</script>", "", place.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert ">Not vetted (" in text
+    assert not [name for name in others if f"<strong>{name}" in text]
 
 
 def test_diff_writes_a_page_with_the_dangerous_changes_first() -> None:
