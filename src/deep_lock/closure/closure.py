@@ -598,7 +598,11 @@ def _merged(*layers: Preferences) -> tuple[tuple[NormalizedName, tuple[Version, 
     merged: dict[NormalizedName, tuple[Version, ...]] = {}
     for layer in layers:
         for name, versions in layer.items():
-            merged[name] = tuple(dict.fromkeys((*merged.get(name, ()), *versions)))
+            known = merged.get(name)
+            if known is None or known == versions:  # for most names, of thousands
+                merged[name] = versions
+            else:
+                merged[name] = tuple(dict.fromkeys((*known, *versions)))
     return tuple(sorted(merged.items()))
 
 
