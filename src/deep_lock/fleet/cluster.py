@@ -178,7 +178,7 @@ def _able(client: Any, resources: tuple[str, ...]) -> dict[str, Any]:
     return {
         address: own | {"resources": own.get("resources") or {}}
         for address, own in workers.items()
-        if all(name in (own.get("resources") or {}) for name in resources)
+        if all((own.get("resources") or {}).get(name, 0) >= 1 for name in resources)
     }
 
 

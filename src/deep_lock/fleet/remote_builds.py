@@ -7,6 +7,7 @@ only read the remote cache, and use no index.
 Invariant: what a worker returns is not trusted. `build_wheels` checks each wheel as it checks one that was built here.
 """
 
+import re
 import threading
 import time
 from collections import defaultdict
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from deep_lock.builds.context import BUILD_SECONDS
 from deep_lock.config.options import WheelhouseOptions
@@ -51,6 +53,8 @@ PROBE_SECONDS = 300.0
 OTHER_PROBES_SECONDS = 30.0
 """So long the first worker, and then the others, may take to state their interpreters. A build compares its version again."""
 UNSAFE = 4
+MAX_NAME = 255
+"""Of the name of a wheel: the limit of file systems."""
 """The exit code of a SafetyError."""
 
 
@@ -237,10 +241,21 @@ def _error(result: BuildResult, called: str = "") -> DeepLockError:
     return BuildUnfinished(f"{called}: {message}" if called else message, hint=failure.hint or AGAIN)
 
 
+def _is_wheel_name(name: str) -> bool:
+    """Whether it is a plain file name, of characters that each system has, and that of a wheel."""
+    if not re.fullmatch(rf"[A-Za-z0-9._+!-]{{1,{MAX_NAME}}}", name):
+        return False
+    try:
+        parse_wheel_filename(name)
+    except InvalidWheelFilename:
+        return False
+    return True
+
+
 def _written(result: BuildResult, wheel: bytes, taken: BuiltArtifact, folder: Path) -> Path:
     """Write the wheel of a worker into a folder, and return its path. Raises WheelDiffers for what is no such file."""
     made = f"{taken.called}: the worker returned {show(result.name)}"
-    if Path(result.name).name != result.name or not result.name.endswith(".whl") or "\\" in result.name:
+    if not _is_wheel_name(result.name):
         raise WheelDiffers(f"{made}, which is not the name of a wheel")
     if len(wheel) > WHEEL_BYTES:
         raise WheelDiffers(f"{made} with more than {WHEEL_BYTES} bytes")
