@@ -265,7 +265,7 @@ def test_what_a_worker_returns_is_checked_here(
                 "../thing-1.0-py3-none-any.whl"
             ),
             "thing\\u{0}-1.0-py3-none-any.whl, which is not the name": _renamed("thing\0-1.0-py3-none-any.whl"),
-            "any.whl, which is not the name of a wheel": _renamed(f"thing-1.0-{'1' * 300}-py3-none-any.whl"),
+            "11..., which is not the name of a wheel": _renamed(f"thing-1.0-{'1' * 300}-py3-none-any.whl"),
             "thing.whl, which is not the name of a wheel": _renamed("thing.whl"),
             "thing-2.0-py3-none-any.whl, another release": _renamed("thing-2.0-py3-none-any.whl"),
             "does not fit": _renamed("thing-1.0-cp27-cp27m-win32.whl"),
