@@ -187,6 +187,18 @@ def test_no_answer_is_no_answer(count: int) -> None:
     assert "lib>=2" in outcome.explanation
 
 
+def test_the_package_without_candidates_is_decided_before_those_that_it_conflicts_with() -> None:
+    """Else each combination of the others is tried: 20 * 20 * 20."""
+    others = {f"a{number}": line(numbered(1, 20), ["lib"], year=2024) for number in range(3)}
+    last = line(numbered(1, 20), ["lib>=2"], year=2024)
+    air = {**line(["1.0"], [], year=2026), **line(["1.1"], ["lib<2", *others, "last"], year=2026)}
+    world = {**LIBRARY, **others, "last": last, "air": air}
+    problem = Problem(requirements=wishes("air"), target=target())
+    outcome = resolve(problem, WorldSources(world=world), max_rounds=200)
+    assert isinstance(outcome, Resolved)
+    assert {pin.name: str(pin.version) for pin in outcome.pins} == {"air": "1.0"}
+
+
 def test_only_a_search_that_goes_far_back_has_the_answer() -> None:
     """Each name alone would go back a little, but together only the oldest fit."""
     air = {**line(["1.0"], ["lib<2"], year=2018), **line(numbered(2, 20), ["lib<2", "flow<2"], year=2024)}
