@@ -31,6 +31,7 @@ from deep_lock.models.resolution import Candidate
 from deep_lock.resolver.candidates import Releases, is_exact, matches_url, usable_metadata
 from deep_lock.resolver.dependencies import BASE, IneligibleError, candidate_dependencies, overridden
 from deep_lock.resolver.direct_names import DirectNames, Distance, FarBack, Limit
+from deep_lock.sanitize import listed
 
 MAX_LIMITED_ROUNDS = 5_000
 """Pins and back-tracks of all searches of a problem that keep a name new: a few seconds."""
@@ -43,6 +44,9 @@ INELIGIBLE = canonicalize_name("!")
 PREFETCH_AFTER = 2
 """How many candidates of a name are rejected before the next ones are fetched ahead."""
 PREFETCH_COUNT = 16
+
+MAX_NAMED = 5
+"""How many packages the message names when a search has no end."""
 
 
 class ResolverRequirement(Struct, frozen=True, kw_only=True):
@@ -358,7 +362,7 @@ def _first(requirements: Sequence[Requirement], releases: Releases, max_rounds: 
             limit = limit.relaxed()
         except ResolutionTooDeep:
             if not limit.kept:
-                raise _too_deep(releases, max_rounds) from None
+                raise _too_deep(provider, max_rounds) from None
         left -= provider.rounds
         if left <= 0:
             limit = limit.opened()
@@ -400,11 +404,13 @@ def _thorough(requirements: Sequence[Requirement], limit: Limit, conflict: Confl
     return conflict
 
 
-def _too_deep(releases: Releases, max_rounds: int) -> Unsatisfiable:
-    problem = releases.problem
+def _too_deep(provider: Provider, max_rounds: int) -> Unsatisfiable:
+    problem, conflicts, exhausted = provider.problem, provider.conflicts, provider.exhausted
+    names = sorted({*conflicts, *exhausted}, key=lambda own: (-exhausted.get(own, 0), -conflicts.get(own, 0), own))
+    most = f"; these packages conflict most often: {listed(names, MAX_NAMED)}" if names else ""
     return Unsatisfiable(
-        f"the {problem.purpose} on {problem.target.label} is not resolved after {max_rounds} attempts",
-        hint="narrow the requirements of the projects that have many releases",
+        f"the {problem.purpose} on {problem.target.label} is not resolved after {max_rounds} attempts{most}",
+        hint="add narrower requirements or constraints for packages that have many versions",
     )
 
 
