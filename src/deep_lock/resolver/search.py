@@ -20,7 +20,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 from resolvelib import BaseReporter
 from resolvelib.providers import AbstractProvider
-from resolvelib.resolvers import Resolution, ResolutionImpossible, ResolutionTooDeep
+from resolvelib.resolvers import Criterion, Resolution, ResolutionImpossible, ResolutionTooDeep
 from resolvelib.structs import RequirementInformation
 
 from deep_lock.errors import Unsatisfiable
@@ -31,6 +31,7 @@ from deep_lock.models.resolution import Candidate
 from deep_lock.resolver.candidates import Releases, is_exact, matches_url, usable_metadata
 from deep_lock.resolver.dependencies import BASE, IneligibleError, candidate_dependencies, overridden
 from deep_lock.resolver.direct_names import DirectNames, Distance, FarBack, Limit
+from deep_lock.sanitize import listed
 
 MAX_LIMITED_ROUNDS = 5_000
 """Pins and back-tracks of all searches of a problem that keep a name new: a few seconds."""
@@ -43,6 +44,9 @@ INELIGIBLE = canonicalize_name("!")
 PREFETCH_AFTER = 2
 """How many candidates of a name are rejected before the next ones are fetched ahead."""
 PREFETCH_COUNT = 16
+
+MAX_NAMED = 5
+"""How many packages the message names when a search has no end."""
 
 
 class ResolverRequirement(Struct, frozen=True, kw_only=True):
@@ -103,6 +107,8 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
         self.catalog = releases.catalog
         self.conflicts: dict[NormalizedName, int] = {}
         """How often a name took part in a conflict: names with more conflicts are decided earlier."""
+        self.exhausted: dict[NormalizedName, int] = {}
+        """How often no candidate of a name was left: such a name is decided before the names that it conflicts with."""
         self.causes: Sequence[Information] = ()
         """In a thorough search: the conflict from which resolvelib is backtracking now."""
         self.conflicting: set[NormalizedName] = set()
@@ -131,7 +137,7 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
         candidates: Mapping[NormalizedName, Iterator[ResolverCandidate]],
         information: Mapping[NormalizedName, Iterator[Information]],
         backtrack_causes: Sequence[Information],
-    ) -> tuple[bool, bool, int, bool, int, bool, int, str]:
+    ) -> tuple[bool, bool, int, bool, int, int, bool, int, str]:
         """Decide URLs and exact pins first: they have no choice. Then direct names, conflicts, upper bounds, order."""
         del resolutions, candidates, backtrack_causes
         has_url = exact = bounded = direct = False
@@ -144,7 +150,8 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
             bounded = bounded or required.bounded
         first = self._first.get(identifier, len(self._first))
         conflicts = self.conflicts.get(identifier, 0)
-        return (not has_url, not exact, first, not direct, -conflicts, not bounded, order, identifier)
+        exhausted = self.exhausted.get(identifier, 0)
+        return (not has_url, not exact, first, not direct, -exhausted, -conflicts, not bounded, order, identifier)
 
     def narrow_requirement_selection(
         self,
@@ -278,20 +285,33 @@ class _Reporter(BaseReporter[ResolverRequirement, ResolverCandidate, NormalizedN
 
     It counts the packages whose requirements conflict, so that they are decided earlier the next time. The package that
     they conflict on is not counted: another version of it cannot help while both parents are pinned.
+
+    The package whose last candidate was rejected counts before them. If it stayed behind them, each combination of the
+    others would be tried before it fails again for the same reason.
     """
 
     def __init__(self, provider: Provider, *, thorough: bool) -> None:
         self._provider = provider
         self._thorough = thorough
+        self._rejected: NormalizedName | None = None
 
     def starting_round(self, index: int) -> None:
         self._provider.rounds = index + 1
         self._provider.causes = ()
+        self._rejected = None
+
+    def rejecting_candidate(
+        self, criterion: Criterion[ResolverRequirement, ResolverCandidate], candidate: ResolverCandidate
+    ) -> None:
+        del criterion
+        self._rejected = candidate.candidate.name
 
     def resolving_conflicts(self, causes: Collection[Information]) -> None:
         parents = {parent.candidate.name for _, parent in causes if parent is not None}
         for name in parents:
             self._provider.conflicts[name] = self._provider.conflicts.get(name, 0) + 1
+        if self._rejected is not None:
+            self._provider.exhausted[self._rejected] = self._provider.exhausted.get(self._rejected, 0) + 1
         if self._thorough:
             self._provider.causes = tuple(causes)
             self._provider.conflicting |= parents | {required.requirement.name for required, _ in causes}
@@ -342,7 +362,7 @@ def _first(requirements: Sequence[Requirement], releases: Releases, max_rounds: 
             limit = limit.relaxed()
         except ResolutionTooDeep:
             if not limit.kept:
-                raise _too_deep(releases, max_rounds) from None
+                raise _too_deep(provider, max_rounds) from None
         left -= provider.rounds
         if left <= 0:
             limit = limit.opened()
@@ -384,11 +404,13 @@ def _thorough(requirements: Sequence[Requirement], limit: Limit, conflict: Confl
     return conflict
 
 
-def _too_deep(releases: Releases, max_rounds: int) -> Unsatisfiable:
-    problem = releases.problem
+def _too_deep(provider: Provider, max_rounds: int) -> Unsatisfiable:
+    problem, conflicts, exhausted = provider.problem, provider.conflicts, provider.exhausted
+    names = sorted({*conflicts, *exhausted}, key=lambda own: (-exhausted.get(own, 0), -conflicts.get(own, 0), own))
+    most = f"; these packages conflict most often: {listed(names, MAX_NAMED)}" if names else ""
     return Unsatisfiable(
-        f"the {problem.purpose} on {problem.target.label} is not resolved after {max_rounds} attempts",
-        hint="narrow the requirements of the projects that have many releases",
+        f"the {problem.purpose} on {problem.target.label} is not resolved after {max_rounds} attempts{most}",
+        hint="add narrower requirements or constraints for packages that have many versions",
     )
 
 

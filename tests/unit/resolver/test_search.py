@@ -8,6 +8,7 @@ import pytest
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from deep_lock.errors import Unsatisfiable
 from deep_lock.models.resolution import Impossible, Problem, Resolved, Selection
 from deep_lock.resolver.resolver import resolve
 from tests.support.worlds import World, WorldSources, target, wishes
@@ -185,6 +186,27 @@ def test_no_answer_is_no_answer(count: int) -> None:
     assert isinstance(outcome, Impossible)
     assert "lib<2" in outcome.explanation
     assert "lib>=2" in outcome.explanation
+
+
+def test_the_package_without_candidates_is_decided_before_those_that_it_conflicts_with() -> None:
+    """Else each combination of the others is tried: 20 * 20 * 20."""
+    others = {f"a{number}": line(numbered(1, 20), ["lib"], year=2024) for number in range(3)}
+    last = line(numbered(1, 20), ["lib>=2"], year=2024)
+    air = {**line(["1.0"], [], year=2026), **line(["1.1"], ["lib<2", *others, "last"], year=2026)}
+    world = {**LIBRARY, **others, "last": last, "air": air}
+    problem = Problem(requirements=wishes("air"), target=target())
+    outcome = resolve(problem, WorldSources(world=world), max_rounds=200)
+    assert isinstance(outcome, Resolved)
+    assert {pin.name: str(pin.version) for pin in outcome.pins} == {"air": "1.0"}
+
+
+def test_a_search_without_an_end_names_what_conflicts_most() -> None:
+    others = {f"a{number}": line(numbered(1, 20), ["lib"], year=2024) for number in range(3)}
+    last = line(numbered(1, 20), ["lib>=2"], year=2024)
+    air = line(["1.1"], ["lib<2", *others, "last"], year=2026)
+    problem = Problem(requirements=wishes("air"), target=target())
+    with pytest.raises(Unsatisfiable, match=r"after 8 attempts; these packages conflict most often: last, "):
+        resolve(problem, WorldSources(world={**LIBRARY, **others, "last": last, "air": air}), max_rounds=8)
 
 
 def test_only_a_search_that_goes_far_back_has_the_answer() -> None:
