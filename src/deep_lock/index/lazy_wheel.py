@@ -27,7 +27,19 @@ from deep_lock.parsing.zip_archive import (
 )
 
 TAIL_BYTES = 32 * 1024
-"""The first request. Of 17 well-known wheels it was the only one for 9 (with 20 KiB for 6, with 64 KiB for 13)."""
+"""The least size of the first request. It is the only one for nearly all wheels up to 1 MB."""
+_MOST_TAIL_BYTES = 256 * 1024
+_TAIL_PART = 16
+
+
+def tail_bytes(size: int | None) -> int:
+    """Return the size of the first request for a wheel of ``size`` bytes, which is None where the index has no sizes.
+
+    Large wheels have more files, and so a longer central directory. Of the 214 wheels of three projects one request is enough
+    for 204; with TAIL_BYTES for all of them it was enough for 185.
+    """
+    return TAIL_BYTES if size is None else max(TAIL_BYTES, min(size // _TAIL_PART, _MOST_TAIL_BYTES))
+
 
 _DIST_INFO = b".dist-info"
 _METADATA = b"/METADATA"
@@ -65,8 +77,10 @@ def reading_metadata(name: NormalizedName, version: str, where: str, *, tail: in
             return metadata_from_wheel(io.BytesIO(window), name, version, where)
         directory = find_directory(window, total, where)
         if directory.start < offset:
-            window = (yield from _fetch(directory.start, offset, total, where)) + window
-            offset = directory.start
+            # METADATA is mostly one of the last members, and only RECORD, which is about as long as the directory, follows it.
+            start = max(0, directory.start - min(directory.size, _MOST_TAIL_BYTES) - TAIL_BYTES)
+            window = (yield from _fetch(start, offset, total, where)) + window
+            offset = start
         at = directory.start - offset
         members = read_members(window[at : at + directory.size], directory, where)
         member = find_metadata(members, name, version, where)

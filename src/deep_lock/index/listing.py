@@ -255,6 +255,10 @@ class FileNames:
 
         Raises FileSkipped for no proper name, and for that of another project.
         """
+        # Nearly all names are of this form. One match in place of a dozen calls is a tenth of the time of a large page.
+        usual = _USUAL_NAME(filename)
+        if usual is not None and len(filename) <= MAX_FILENAME and self._is_ours(usual[1]):
+            return usual[2]
         if filename.endswith(".whl"):
             return self._of_wheel(_plain(filename))
         if filename.endswith(SDIST_SUFFIXES):
@@ -289,6 +293,12 @@ class FileNames:
         if known is None:
             known = self._spellings[spelling] = canonicalize_name(spelling) == self._name
         return known
+
+
+_USUAL_NAME = pattern(
+    r"([A-Za-z0-9._+!]+)-([A-Za-z0-9._+!]{1,128})(?:(?:-[0-9][A-Za-z0-9._+!]*)?(?:-[A-Za-z0-9._+!]+){3}\.whl|\.tar\.gz)"
+).fullmatch
+"""Project and version of a wheel, and of an sdist whose name has one dash."""
 
 
 def _plain(filename: str) -> str:

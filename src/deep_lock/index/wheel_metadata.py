@@ -223,9 +223,9 @@ class WheelMetadata:
                 content_range, wanted, len(response.body), wheel.filename
             )
 
-        return lazy_wheel.read_by_ranges(
-            lazy_wheel.reading_metadata(wheel.name, str(wheel.version), wheel.filename), fetch
-        )
+        tail = lazy_wheel.tail_bytes(wheel.size)
+        reading = lazy_wheel.reading_metadata(wheel.name, str(wheel.version), wheel.filename, tail=tail)
+        return lazy_wheel.read_by_ranges(reading, fetch)
 
     def _out_of_download(self, fetcher: Fetcher, wheel: Wheel) -> bytes:
         with tempfile.TemporaryFile() as file:

@@ -28,6 +28,7 @@ from deep_lock.index.lazy_wheel import (
     read_by_ranges,
     read_content_range,
     reading_metadata,
+    tail_bytes,
 )
 from deep_lock.models.metadata import MAX_METADATA_BYTES
 
@@ -93,7 +94,7 @@ def test_a_small_wheel(read: Way, method: int) -> None:
         ([(NAME, METADATA), ("demo.py", NOISE)], ["bytes=-1024", "bytes=0-123"]),
         (
             [(NAME, METADATA), *((f"demo/{i}.py", b"") for i in range(40))],
-            ["bytes=-1024", "bytes=1714-3014", "bytes=0-123"],
+            ["bytes=-1024", "bytes=0-3014"],
         ),
     ],
 )
@@ -400,3 +401,21 @@ def test_content_range(value: str | None, wanted: ByteRange, length: int, total:
             read_content_range(value, wanted, length, FILENAME)
     else:
         assert read_content_range(value, wanted, length, FILENAME) == total
+
+
+# The number of requests
+
+
+@pytest.mark.parametrize(
+    ("size", "tail"),
+    [(None, TAIL_BYTES), (1000, TAIL_BYTES), (2_000_000, 125_000), (100_000_000, 256 * 1024)],
+)
+def test_first_request_is_larger_for_a_large_wheel(size: int | None, tail: int) -> None:
+    assert tail_bytes(size) == tail
+
+
+def test_the_rest_of_a_long_directory_comes_with_the_metadata() -> None:
+    members = [(f"demo/{number:060}.py", b"") for number in range(3000)]
+    server = Server(wheel(*members, ("demo/data", NOISE), (NAME, METADATA), ("demo-1.0.dist-info/RECORD", NOISE)))
+    assert read_by_ranges(reading_metadata(DEMO, "1.0", FILENAME), server) == METADATA
+    assert len(server.asked) == 2

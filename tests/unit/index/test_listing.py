@@ -155,6 +155,7 @@ def test_other_kinds_of_files_are_ignored(filename: str) -> None:
         ("foo-1.0\x00.tar.gz", "FilenameInvalid"),
         ("fo\u043e-1.0.tar.gz", "FilenameInvalid"),
         ("foo-" + "1" * 400 + ".tar.gz", "FilenameInvalid"),
+        ("foo-1.0-py3-none-" + "a" * 400 + ".whl", "FilenameInvalid"),
         ("foo-.tar.gz", "VersionInvalid"),
         ("foo-" + "1" * 200 + ".tar.gz", "VersionInvalid"),
     ],
