@@ -54,7 +54,8 @@ def test_help_is_data(arguments: list[str], text: str, capfd: pytest.CaptureFixt
     ("arguments", "text"),
     [
         (["lokc"], "error: there is no command lokc\nhint: did you mean lock?\n"),
-        (["vet", "chek"], "error: there is no command chek\nhint: did you mean check?\n"),
+        (["vet", "chek"], "error: there is no command vet chek\nhint: did you mean vet check?\n"),
+        (["cache"], "error: a command is missing\nhint: deep-lock cache --help lists the commands\n"),
         (["lock", "--zzz"], "error: there is no option --zzz\nhint: deep-lock lock --help shows the usage\n"),
         (
             ["lock", "--plaform", "x"],
@@ -289,3 +290,10 @@ def _writes_meanwhile(path: Path, text: str) -> Callable[[LockOptions, Reporter]
         return outcome
 
     return slow
+
+
+def test_without_arguments_it_is_the_help(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 2
+    out, err = capfd.readouterr()
+    assert out.startswith("Usage: deep-lock [OPTIONS] COMMAND [ARGS]...\n")
+    assert (err, out.count("\n  lock ")) == ("", 1)

@@ -1,6 +1,7 @@
 """Errors of click in the form of all others: what is wrong, and a hint with the nearest name or value."""
 
 import re
+from contextlib import suppress
 
 import click
 
@@ -17,6 +18,16 @@ class CommandGroup(click.Group):
 
     context_class = HelpContext
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options. Without any argument it is the help of `deep-lock`. Raises UsageError where a command is missing."""
+        if args or ctx.resilient_parsing:
+            return super().parse_args(ctx, args)
+        if ctx.parent is None:
+            with suppress(click.exceptions.Exit):
+                super().parse_args(ctx, ["--help"])
+            ctx.exit(click.UsageError.exit_code)
+        raise UsageError("a command is missing", hint=f"{ctx.command_path} --help lists the commands")
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -24,11 +35,15 @@ class CommandGroup(click.Group):
         name, known = args[0], self.list_commands(ctx)
         if name in known or name.startswith("-"):
             return super().resolve_command(ctx, args)
-        raise UsageError(f"there is no command {name}", hint=self.hint(name, known, ctx.command_path))
+        above = ctx.command_path.split()[1:]  # without the name of the program
+        whole = " ".join([*above, name])
+        raise UsageError(f"there is no command {whole}", hint=self.hint(name, known, ctx.command_path))
 
     def hint(self, name: str, known: list[str], path: str) -> str:
         """Return a hint about an unknown command; ``path`` has the words before it."""
-        return did_you_mean(name, known, otherwise=f"{path} --help lists the commands")
+        above = path.partition(" ")[2]
+        found = nearest(name, known)
+        return f"did you mean {above} {found}?".replace("  ", " ") if found else f"{path} --help lists the commands"
 
 
 def usage_fault(error: click.ClickException) -> tuple[str, str]:
