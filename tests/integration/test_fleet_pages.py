@@ -151,6 +151,24 @@ def test_what_is_not_known_runs(fleet: Fleet) -> None:
     assert reasons() == ["the pages of the project are not known"] * 2
 
 
+def test_a_lock_that_is_lost_is_made_again(fleet: Fleet) -> None:
+    only = ("--only", "plain")
+    fleet.run("--workers", "1", *only)
+    (path,) = (fleet.folder / "state" / "locks").iterdir()
+    lock = path.read_bytes()
+    options = ("--workers", "1", "--deliver", "patch", "--patches", str(fleet.folder / "patches"), *only)
+
+    path.write_bytes(b"")  # what is left where a machine lost its power
+    (planned,) = fleet.run(*only, action="plan")["repositories"]
+    assert planned["reason"] == "its lock is missing"
+    document = fleet.run(*options)
+    assert (document["exit-code"], document["ran"], path.read_bytes()) == (0, 1, lock)
+
+    path.unlink()
+    document = fleet.run("--resume", *options)
+    assert (document["exit-code"], document["ran"], path.read_bytes()) == (0, 1, lock)
+
+
 def test_a_run_that_is_resumed_requests_no_page_again(fleet: Fleet) -> None:
     only = ("--only", "plain", "--only", "both")
     fleet.run("-U", "--workers", "1", *only)
