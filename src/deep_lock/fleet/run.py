@@ -191,8 +191,13 @@ def run_fleet(
 
 
 def _known(result: RepositoryResult, last: RepositoryResult | None) -> tuple[Result, ...]:
-    """Return the last results of the projects of which a repository that failed has none now."""
-    if result.status == "done" or last is None or last.url != result.url:
+    """Return the last results of the projects of which a repository that failed has none now.
+
+    They are of the same URL, ref and patterns in the list.
+    """
+    if result.status == "done" or last is None:
+        return ()
+    if (last.url, last.ref, last.selection) != (result.url, result.ref, result.selection):
         return ()
     found = {own.project for own in result.projects}
     return tuple(own for own in (*last.projects, *last.known) if own.project not in found)
