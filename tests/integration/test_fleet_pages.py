@@ -151,6 +151,24 @@ def test_what_is_not_known_runs(fleet: Fleet) -> None:
     assert reasons() == ["the pages of the project are not known"] * 2
 
 
+def test_a_lock_that_is_lost_is_made_again(fleet: Fleet) -> None:
+    only = ("--only", "plain")
+    fleet.run("--workers", "1", *only)
+    (path,) = (fleet.folder / "state" / "locks").iterdir()
+    lock = path.read_bytes()
+    options = ("--workers", "1", "--deliver", "patch", "--patches", str(fleet.folder / "patches"), *only)
+
+    path.write_bytes(b"")  # what is left where a machine lost its power
+    (planned,) = fleet.run(*only, action="plan")["repositories"]
+    assert planned["reason"] == "its lock is missing"
+    document = fleet.run(*options)
+    assert (document["exit-code"], document["ran"], path.read_bytes()) == (0, 1, lock)
+
+    path.unlink()
+    document = fleet.run("--resume", *options)
+    assert (document["exit-code"], document["ran"], path.read_bytes()) == (0, 1, lock)
+
+
 def test_a_run_that_is_resumed_requests_no_page_again(fleet: Fleet) -> None:
     only = ("--only", "plain", "--only", "both")
     fleet.run("-U", "--workers", "1", *only)
@@ -193,15 +211,33 @@ def test_what_may_change_without_a_page_is_reported(fleet: Fleet) -> None:
 
 
 def test_a_repository_that_fails_keeps_its_last_lock_in_answers(fleet: Fleet) -> None:
+    """The newest commit was not read: each answer reports it. A lock of another ref is not kept."""
     first = fleet.run("--workers", "1", "--only", "plain")["repositories"][0]
+    (fleet.folder / "repositories" / "plain").rename(fleet.folder / "moved")
+    for _ in range(2):  # also after a second failure
+        own = fleet.run("--workers", "1", "--only", "plain")["repositories"][0]
+        assert (own["status"], own["projects"], own["known"]) == ("failed", [], first["projects"])
+    state, commit = str(fleet.folder / "state"), first["commit"]
+    run(["fleet", "ask", "uses", "a", "--state", state])
+    assert f"plain (of the older commit {commit[:12]}: its last run failed)" in fleet.capfd.readouterr().out
+    run(["fleet", "ask", "uses", "evil", "--state", state])
+    err = fleet.capfd.readouterr().err
+    assert (
+        f"1 project is in the answer with the lock of an older run, since the last run failed: plain (commit {commit[:12]}: "
+        in err
+    )
+    assert "no project uses evil, of 1 project with a lock (1 of them with the lock of an older run)\n" in err
+    document = fleet.ask("uses", "a")
+    assert [use["commit"] for use in document["uses"]] == [commit]
+    assert [(own["repository"], own["project"], own["commit"]) for own in document["unread"]] == [
+        ("plain", ".", commit)
+    ]
+
     listed = fleet.folder / "repos.toml"
     listed.write_text(
         listed.read_text(encoding="utf-8").replace('/plain"\n', '/plain"\nref = "gone"\n'), encoding="utf-8"
     )
-    for _ in range(2):  # also after a second failure
-        own = fleet.run("--workers", "1", "--only", "plain")["repositories"][0]
-        assert (own["status"], own["projects"], own["known"]) == ("failed", [], first["projects"])
-    run(["fleet", "ask", "uses", "a", "--state", str(fleet.folder / "state")])
-    assert f"plain (of the older commit {first['commit'][:12]}: its last run failed)" in fleet.capfd.readouterr().out
+    own = fleet.run("--workers", "1", "--only", "plain")["repositories"][0]
+    assert (own["status"], own["known"]) == ("failed", [])
     document = fleet.ask("uses", "a")
-    assert ([use["commit"] for use in document["uses"]], document["unread"]) == ([first["commit"]], [])
+    assert (document["uses"], [own["commit"] for own in document["unread"]]) == ([], [None])

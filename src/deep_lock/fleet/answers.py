@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from deep_lock.fleet.query import Answer, HashConflict, Use
+from deep_lock.fleet.query import Answer, HashConflict, Unread, Use
 from deep_lock.reports.document import document
 from deep_lock.sanitize import Safe, lines, listed, show
 
@@ -137,7 +137,11 @@ def _files(number: int) -> str:
 
 def claim(answer: Answer) -> str:
     """Return the answer in one sentence."""
+    old = sum(own.commit is not None for own in answer.unread)
+    missing = len(answer.unread) - old
     of_all = f"of {_several(answer.projects, 'project')} with a lock"
+    of_all += f" ({old} of them with the lock of an older run)" if old else ""
+    of_all += f"; {_several(missing, 'project')} {_are(missing)} not in the answer" if missing else ""
     if answer.question == "hash-conflicts":
         if not answer.conflicts:
             return f"each file has one sha256 in all locks, {of_all}"
@@ -163,15 +167,28 @@ def first_line(text: str) -> str:
 
 
 def unread_text(answer: Answer) -> str:
-    """Return a warning about the projects that are not in the answer; empty where there is none."""
-    if not answer.unread:
-        return ""
-    names = [
-        f"{project_name(own.repository, own.project)} ({show(first_line(own.reason))})"
-        for own in answer.unread[:MAX_PROJECTS]
+    """Return a warning about projects that are not in the answer, or with the lock of an older run; empty without any."""
+    missing = [own for own in answer.unread if own.commit is None]
+    old = [own for own in answer.unread if own.commit is not None]
+    texts = [
+        f"{_several(len(rows), 'project')} {_are(len(rows))} {what}: {_unread_names(rows)}"
+        for rows, what in (
+            (missing, "not in the answer"),
+            (old, "in the answer with the lock of an older run, since the last run failed"),
+        )
+        if rows
     ]
-    more = len(answer.unread) - len(names)
-    verb = "is" if len(answer.unread) == 1 else "are"
-    return f"{_several(len(answer.unread), 'project')} {verb} not in the answer: " + "; ".join(
-        [*map(show, names), *([f"and {more} more"] if more else [])]
-    )
+    return ". ".join(texts)
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _unread_names(rows: Sequence[Unread]) -> str:
+    names = [
+        f"{project_name(own.repository, own.project)} ({f'commit {own.commit[:12]}: ' if own.commit else ''}{show(first_line(own.reason))})"
+        for own in rows[:MAX_PROJECTS]
+    ]
+    more = len(rows) - len(names)
+    return "; ".join([*map(show, names), *([f"and {more} more"] if more else [])])

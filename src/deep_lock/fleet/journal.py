@@ -98,6 +98,21 @@ def read_pages(folder: Path, digest: str) -> dict[str, str] | None:
     return read_page_list(text) if digest_of(text) == digest else None
 
 
+def has_locks(folder: Path, result: RepositoryResult) -> bool:
+    """Whether the state folder has the lock of each project of a result, whole. Raises MachineFault."""
+    digests = {own.lock_sha256 for own in result.projects} - {""}
+    return all(_has_lock(folder, digest) for digest in digests)
+
+
+def _has_lock(folder: Path, digest: str) -> bool:
+    try:
+        # a worker made the digest, and it would be a path
+        return bool(_SHA256.fullmatch(digest)) and _has_digest(folder / LOCKS / f"{digest}.lock", digest)
+    except OSError as error:
+        raise_machine_fault(error)
+        return False
+
+
 class Journal:
     """Writes the journal, the locks and the lists of pages. Only one program at a time has the journal of a folder."""
 
@@ -156,9 +171,9 @@ class Journal:
             raise ValueError("the journal is not started")
         try:
             for digest, text in locks.items():
-                self._write(self._folder / LOCKS / f"{digest}.lock", digest, text)
+                self._write(self._folder / LOCKS / f"{digest}.lock", digest, text, durable=True)
             for digest, text in pages.items():
-                self._write(pages_path(self._folder, digest), digest, text)
+                self._write(pages_path(self._folder, digest), digest, text, durable=False)
             rest = memoryview(msgspec.json.encode(result) + b"\n")
             while rest:
                 rest = rest[os.write(self._file, rest) :]
@@ -166,9 +181,9 @@ class Journal:
         except OSError as error:
             raise self._unwritable(error) from None
 
-    def _write(self, path: Path, digest: str, text: str) -> None:
+    def _write(self, path: Path, digest: str, text: str, *, durable: bool) -> None:
         if digest_of(text) == digest and digest not in self._written and not _has_digest(path, digest):
-            write_atomically(path, text.encode("utf-8", errors="replace"), durable=False)
+            write_atomically(path, text.encode("utf-8", errors="replace"), durable=durable)
         self._written.add(digest)
 
     def _unwritable(self, error: OSError) -> UsageError:

@@ -94,6 +94,8 @@ def is_of(result: RepositoryResult, repository: Repository) -> bool:
 
 PagesOf = Callable[[str], Mapping[str, str] | None]
 """Returns a list of pages (digests by URL) by its sha256; None where there is none."""
+HasLocks = Callable[[RepositoryResult], bool]
+"""Whether the lock of each project of a result is there and whole."""
 
 
 def make_plan(
@@ -103,6 +105,7 @@ def make_plan(
     context: RunContext,
     pages_of: PagesOf,
     *,
+    has_locks: HasLocks,
     reporter: Reporter = silent,
     seconds: float = LOOK_UP_SECONDS,
 ) -> Plan:
@@ -129,7 +132,10 @@ def make_plan(
             raise
     compared = [
         _compared_pages(
-            _compared(repository, commit, known.get(repository.name), options, configuration), options, pages_of
+            _compared(repository, commit, known.get(repository.name), options, configuration),
+            options,
+            pages_of,
+            has_locks,
         )
         for repository, commit in zip(repositories, commits, strict=True)
     ]
@@ -157,8 +163,10 @@ def _compared(
     return _Compared(repository=repository, commit=commit, last=last, reason=reason)
 
 
-def _compared_pages(own: _Compared, options: TaskOptions, pages_of: PagesOf) -> _Compared:
+def _compared_pages(own: _Compared, options: TaskOptions, pages_of: PagesOf, has_locks: HasLocks) -> _Compared:
     """Return with the pages that decide, or with the reason why they cannot."""
+    if own.last is not None and not own.reason and not has_locks(own.last):
+        return replace(own, reason="its lock is missing")
     pages: dict[str, str] = {}
     for project in _by_pages(own.last, options) if own.last is not None and not own.reason else ():
         reason = _reason_not_to_compare(project, options.network)

@@ -72,11 +72,13 @@ class HashConflict(Struct, frozen=True, kw_only=True):
 
 
 class Unread(Struct, frozen=True, kw_only=True):
-    """A project whose lock is not in the answer."""
+    """A project whose lock is not in the answer, or of whose repository the newest commit was not read."""
 
     repository: str
     project: str
     reason: str
+    commit: str | None = None
+    """That of the last known lock, which is in the answer; None where no lock is."""
 
 
 class Affected(Struct, frozen=True, kw_only=True):
@@ -166,14 +168,14 @@ def answer(
 
 def _unread(connection: sqlite3.Connection) -> Iterator[Unread]:
     rows = connection.execute(
-        "SELECT repository, path, fault FROM project JOIN lock ON lock = sha256 WHERE fault != ''"
-        " UNION ALL SELECT repository, path, message FROM project WHERE lock = ''"
-        " UNION ALL SELECT name, '', message FROM repository WHERE status != 'done'"
-        " AND name NOT IN (SELECT repository FROM project WHERE lock != '')"
-        " ORDER BY 1, 2"
+        "SELECT repository, path, fault, NULL FROM project JOIN lock ON lock = sha256 WHERE fault != ''"
+        " UNION ALL SELECT repository, path, message, NULL FROM project WHERE lock = ''"
+        " UNION ALL SELECT repository.name, IFNULL(known.path, ''), repository.message, known.commit_id FROM repository"
+        " LEFT JOIN (SELECT * FROM project JOIN lock ON lock = sha256 WHERE fault = '') AS known"
+        " ON known.repository = repository.name WHERE repository.status != 'done' ORDER BY 1, 2"
     )
-    for repository, project, reason in rows:
-        yield Unread(repository=repository, project=project, reason=reason or "it has no lock")
+    for repository, project, reason, commit in rows:
+        yield Unread(repository=repository, project=project, reason=reason or "it has no lock", commit=commit)
 
 
 def _unaudited(connection: sqlite3.Connection) -> Iterator[Unread]:

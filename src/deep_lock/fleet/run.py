@@ -22,7 +22,7 @@ from deep_lock.config.options import RunContext
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter, RepositoryRetried, silent
 from deep_lock.fleet.engine import Engine, EngineOptions, open_engine
-from deep_lock.fleet.journal import Journal, Known, Run, read_journal, read_pages
+from deep_lock.fleet.journal import Journal, Known, Run, has_locks, read_journal, read_pages
 from deep_lock.fleet.plan import Plan, is_of, make_plan, selection_digest
 from deep_lock.fleet.records import Done, Repository, RepositoryResult, Result, Task, TaskOptions, TaskResult
 from deep_lock.fleet.retries import (
@@ -119,7 +119,14 @@ def plan_fleet(options: FleetOptions, context: RunContext, reporter: Reporter = 
 def _plan(options: FleetOptions, known: Known, context: RunContext, reporter: Reporter) -> Plan:
     pages_of = partial(read_pages, options.state)
     return make_plan(
-        options.repositories, options.task, known.results, context, pages_of, reporter=reporter, seconds=options.seconds
+        options.repositories,
+        options.task,
+        known.results,
+        context,
+        pages_of,
+        has_locks=partial(has_locks, options.state),
+        reporter=reporter,
+        seconds=options.seconds,
     )
 
 
@@ -145,8 +152,11 @@ def run_fleet(
         context = replace(context, now=known.run.now)
     plan = _plan(options, known, context, reporter)
     run = _resumed(known, plan, options) if options.resume else Run(now=context.now, configuration=plan.configuration)
-    done = {name: own for name, own in known.done.items() if name in listed and is_of(own, listed[name])}
-    done = done if options.resume else {}
+    done = {
+        name: own
+        for name, own in (known.done.items() if options.resume else ())
+        if name in listed and is_of(own, listed[name]) and has_locks(options.state, own)
+    }
     if options.resume:
         journal.resume()
     else:
@@ -181,8 +191,13 @@ def run_fleet(
 
 
 def _known(result: RepositoryResult, last: RepositoryResult | None) -> tuple[Result, ...]:
-    """Return the last results of the projects of which a repository that failed has none now."""
-    if result.status == "done" or last is None or last.url != result.url:
+    """Return the last results of the projects of which a repository that failed has none now.
+
+    They are of the same URL, ref and patterns in the list.
+    """
+    if result.status == "done" or last is None:
+        return ()
+    if (last.url, last.ref, last.selection) != (result.url, result.ref, result.selection):
         return ()
     found = {own.project for own in result.projects}
     return tuple(own for own in (*last.projects, *last.known) if own.project not in found)

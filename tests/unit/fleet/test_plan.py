@@ -34,7 +34,9 @@ def _reason(action: Action, repository: Repository = REPOSITORY) -> str:
         projects=(row,),
     )
     context = RunContext(cache_folder=Path("cache"), now=NOW)
-    (planned,) = make_plan((repository,), options, {"app": known}, context, lambda _: None).rows
+    (planned,) = make_plan(
+        (repository,), options, {"app": known}, context, lambda _: None, has_locks=lambda _: True
+    ).rows
     assert is_of(known, repository) == (repository == REPOSITORY)
     return planned.reason if planned.known is None else ""
 
@@ -69,7 +71,14 @@ def test_a_remote_that_does_not_answer_has_a_bound_of_its_own(tmp_path: Path) ->
     with hanging:
         started = time.monotonic()
         made = make_plan(
-            (own, missing), TaskOptions(), {}, context, lambda _: None, reporter=events.append, seconds=0.5
+            (own, missing),
+            TaskOptions(),
+            {},
+            context,
+            lambda _: None,
+            has_locks=lambda _: True,
+            reporter=events.append,
+            seconds=0.5,
         )
         assert time.monotonic() - started < 5
 
@@ -77,7 +86,9 @@ def test_a_remote_that_does_not_answer_has_a_bound_of_its_own(tmp_path: Path) ->
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            make_plan((own, missing), TaskOptions(), {}, context, lambda _: None, reporter=interrupt)
+            make_plan(
+                (own, missing), TaskOptions(), {}, context, lambda _: None, has_locks=lambda _: True, reporter=interrupt
+            )
         assert time.monotonic() - started < 10
         assert [row.commit for row in made.rows] == ["", ""]
         assert events == [Planning(subject="looking up commits", done=done, total=2) for done in (1, 2)]

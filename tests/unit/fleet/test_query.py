@@ -171,6 +171,7 @@ def test_vulnerable(ask: Ask, tmp_path: Path) -> None:
                 "repository": "other",
                 "project": ".",
                 "reason": "its last result is that of fleet lock, and not of an audit",
+                "commit": None,
             }
         ]
     folder = tmp_path / "osv"
