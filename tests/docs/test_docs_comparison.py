@@ -8,7 +8,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from threading import Thread
 
@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from deep_lock.lockfile.reader import from_text
 from tests.support.archives import make_tar
+from tests.support.loopback_server import LoopbackServer
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs" / "concepts" / "comparison.md").read_text(encoding="utf-8")
@@ -138,7 +139,7 @@ def archive(tmp_path: Path) -> Iterator[str]:
     }
     files = {name: text.encode() for name, text in members.items()}
     (folder / "probe-1.0.tar.gz").write_bytes(make_tar(files, top="probe-1.0"))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder)))
+    server = LoopbackServer(partial(SimpleHTTPRequestHandler, directory=str(folder)))
     Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/probe-1.0.tar.gz"
     server.shutdown()

@@ -14,9 +14,11 @@ import tarfile
 import threading
 import zipfile
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Literal, Self
+
+from tests.support.loopback_server import LoopbackServer
 
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 HTML_TYPE = "text/html; charset=utf-8"
@@ -78,7 +80,7 @@ class IndexServer:
     def __enter__(self) -> Self:
         """Start to serve."""
         handler = type("Handler", (_Handler,), {"owner": self})
-        self._server = _Server(("127.0.0.1", 0), handler)
+        self._server = LoopbackServer(handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
         return self
@@ -171,13 +173,6 @@ class IndexServer:
             + "".join(lines)
             + "</body></html>\n"
         )
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: clients hang up on what is too large."""
 
 
 @dataclass(kw_only=True)
