@@ -45,7 +45,7 @@ def checked_text(lock: Lock, targets: tuple[Target, ...] = (), *, previous: str 
     try:
         tables = read_tables(text, NEW_LOCK)
         read = from_tables(tables, NEW_LOCK)
-        Pylock.from_dict(_with_usual_sdists(tables)).validate()
+        Pylock.from_dict(_with_usual_sdists(tables))  # it validates
     except PylockValidationError as error:
         raise _internal_error(f"{NEW_LOCK} is not valid PEP 751: {show(str(error))}") from None
     except DeepLockError as error:
