@@ -90,6 +90,21 @@ def test_values_come_from_the_lock_and_the_configuration(
     assert _completed(words, monkeypatch, capfd) == expected
 
 
+@pytest.mark.usefixtures("folder")
+def test_the_project_is_the_folder_of_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "sub"
+    own.mkdir()
+    (own / "deep.lock").write_text(LOCK.replace("jinja2", "flask"), encoding="utf-8")
+    (own / "pyproject.toml").write_text(PROJECT.replace("web =", "api ="), encoding="utf-8")
+    assert _completed("export --lock sub/deep.lock --extra ", monkeypatch, capfd) == ["api", "cli"]
+    assert _completed("why --lock sub/deep.lock fl", monkeypatch, capfd) == ["flask"]
+    assert _completed("lock --project sub --index ", monkeypatch, capfd) == ["company="]
+    (own / "deep-lock.toml").write_text('[[index]]\nname = "team"\n', encoding="utf-8")
+    assert _completed("lock --project sub --index ", monkeypatch, capfd) == ["team="], "the other table is not read"
+
+
 def test_broken_and_missing_files_have_no_values(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

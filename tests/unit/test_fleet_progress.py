@@ -1,8 +1,13 @@
 """How far the run of a fleet is: the rate, and the time that is left at this rate."""
 
+import queue
+import threading
+import time
+
 import pytest
 
-from deep_lock.cli.fleet_progress import Lines, fleet_progress
+from deep_lock.cli import progress_line
+from deep_lock.cli.fleet_progress import fleet_progress, retry_lines
 from deep_lock.cli.output import Printer
 from deep_lock.cli.progress import Progress
 from deep_lock.events import Planning, RepositoryEnded, RepositoryRetried
@@ -27,17 +32,43 @@ def test_rate_and_time_left(done: int, failed: int, seconds: float, text: str) -
     assert progress.line() == f"{text}; team/[app]"
 
 
-def test_the_plan_and_each_retry_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
-    plan = Planning(subject="looking up commits", done=120, total=500)
+def test_each_retry_has_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     retry = RepositoryRetried(name="app", attempt=2, pause=25.0, reason="git took more than 60 s\nmore")
+    printer = Printer()
+    retry_lines(printer)(retry)
+    assert capsys.readouterr().err == "app: attempt 2 failed, the next one is in 25 s: git took more than 60 s\n"
+    printer.log_format = "json"
+    retry_lines(printer)(retry)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_line_of_each_phase() -> None:
     progress = Progress()
-    progress(plan)
+    progress(Planning(subject="looking up commits", done=120, total=500))
     assert progress.line() == "looking up commits: 120 of 500"
-    for has_progress in (False, True):
-        lines = Lines(Printer(), has_progress=has_progress)
-        lines._next = 0.0
-        for event in (plan, plan, retry):
-            lines(event)
-        seen = capsys.readouterr().err.splitlines()
-        assert seen[:-1] == ([] if has_progress else ["looking up commits: 120 of 500"])
-        assert seen[-1] == "app: attempt 2 failed, the next one is in 25 s: git took more than 60 s"
+    progress(Planning(subject="requesting pages", done=80, total=80))
+    assert progress.line() == "no repository is done yet, 0 s"
+
+
+def test_a_log_is_not_silent_while_no_repository_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line follows each interval in which no repository ended, in the plan and in the work."""
+    monkeypatch.setattr(progress_line, "SECONDS_BETWEEN_LINES", 0.02)
+    written: queue.SimpleQueue[str] = queue.SimpleQueue()
+    with progress_line.LoggedProgress(written.put) as logged:
+        logged(Planning(subject="requesting pages", done=1, total=2))
+        assert written.get(timeout=10) == "still working: requesting pages: 1 of 2"
+        logged(RepositoryEnded(name="app", done=1, total=2, failed=0, seconds=0.0))
+        while (line := written.get(timeout=10)).startswith("still working: requesting"):
+            pass
+    assert line == "still working: 1 of 2 repositories; app"
+
+
+def test_a_log_has_no_other_line_while_repositories_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_line, "SECONDS_BETWEEN_LINES", 0.02)
+    written: list[str] = []
+    now = time.monotonic()
+    monkeypatch.setattr(progress_line.time, "monotonic", lambda: now)  # a repository has just ended, all the time
+    with progress_line.LoggedProgress(written.append) as logged:
+        logged(RepositoryEnded(name="app", done=1, total=2, failed=0, seconds=0.0))
+        assert not threading.Event().wait(0.2)
+    assert written == []

@@ -52,7 +52,7 @@ def groups(context: click.Context, _: click.Parameter, incomplete: str) -> list[
 
 def indexes(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Return the names of the indexes of the configuration, each with the sign before its URL."""
-    found = _table(_configuration(context), "tool", "deep-lock").get("index", ())
+    found = _own_settings(context).get("index", ())
     rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
     return [f"{name}=" for name in fitting([str(row.get("name", "")) for row in rows], incomplete)]
 
@@ -89,18 +89,33 @@ def fitting(names: Iterable[str], incomplete: str) -> list[str]:
 
 
 def _folder(context: click.Context) -> Path:
-    return Path(context.params.get("folder") or ".")
+    """Return the folder of the project: that of ``--lock`` where the command names no other one."""
+    named = _named_lock(context)
+    return Path(context.params.get("folder") or (named.parent if named is not None else "."))
+
+
+def _named_lock(context: click.Context) -> Path | None:
+    named = context.params.get("lock")
+    return Path(named) if named and str(named) != "-" else None
 
 
 def _lock(context: click.Context) -> str:
     """Return the text of the lock that the command reads; empty where it cannot be read."""
-    named = context.params.get("lock")
-    path = Path(named) if named and str(named) != "-" else _folder(context) / "deep.lock"
-    return _text(path)
+    return _text(_named_lock(context) or _folder(context) / "deep.lock")
 
 
 def _configuration(context: click.Context) -> Mapping[str, Any]:
-    path = _folder(context) / "pyproject.toml"
+    return _parsed(_folder(context) / "pyproject.toml")
+
+
+def _own_settings(context: click.Context) -> Mapping[str, Any]:
+    """Return the keys of deep-lock.toml; where there is none, those of [tool.deep-lock]."""
+    own = _folder(context) / "deep-lock.toml"
+    return _parsed(own) if own.exists() else _table(_configuration(context), "tool", "deep-lock")
+
+
+def _parsed(path: Path) -> Mapping[str, Any]:
+    """Return the tables of a file; none where it cannot be read."""
     try:
         return parse_toml(_text(path), path.name, ProjectInvalid)
     except DeepLockError:

@@ -1,32 +1,18 @@
 """The progress of a fleet as text: for the progress line, and for the lines of a run without a terminal."""
 
-import time
-
 from deep_lock.cli.output import Printer
-from deep_lock.events import Event, Planning, RepositoryEnded, RepositoryRetried
+from deep_lock.events import Event, Planning, Reporter, RepositoryEnded, RepositoryRetried
 from deep_lock.sanitize import show
 
-LINE_SECONDS = 10.0
-"""Between two lines about the plan."""
 
+def retry_lines(printer: Printer) -> Reporter:
+    """Return a receiver of events that prints a line for each retry; a log in JSON has the events instead."""
 
-class Lines:
-    """Writes lines for people: each retry, and without a progress line how far the plan is."""
+    def receive(event: Event, /) -> None:
+        if isinstance(event, RepositoryRetried) and printer.log_format != "json":
+            printer.info(retried(event))
 
-    def __init__(self, printer: Printer, *, has_progress: bool) -> None:
-        self._printer = printer
-        self._has_progress = has_progress
-        self._next = time.monotonic() + LINE_SECONDS
-
-    def __call__(self, event: Event, /) -> None:
-        """Receive an event, in the main thread."""
-        if self._printer.log_format == "json":  # the log has the events
-            return
-        if isinstance(event, RepositoryRetried):
-            self._printer.info(retried(event))
-        elif isinstance(event, Planning) and not self._has_progress and time.monotonic() >= self._next:
-            self._next = time.monotonic() + LINE_SECONDS
-            self._printer.info(planning(event))
+    return receive
 
 
 def retried(event: RepositoryRetried) -> str:

@@ -42,6 +42,8 @@ class State:
         self._builds = 0
         self._fleet: RepositoryEnded | None = None
         self._plan: Planning | None = None
+        self.own_line_at = self._started
+        """When a repository of a fleet ended: it has a line of its own."""
 
     def receive(self, event: Event) -> None:
         """Receive an event."""
@@ -66,6 +68,7 @@ class State:
                 self._plan = event
             case RepositoryEnded():
                 self._fleet = event
+                self.own_line_at = time.monotonic()
             case _:
                 pass
 
@@ -75,12 +78,9 @@ class State:
             return lines(cut(f"{fleet_progress(self._fleet)}; {show(self._fleet.name)}", width))
         if self._plan is not None and self._plan.done < self._plan.total:
             return lines(cut(planning(self._plan), width))
+        if self._plan is not None:
+            return lines(f"no repository is done yet, {time.monotonic() - self._started:.0f} s")
         return lines(cut(", ".join([*self._counts(), *self._work()]), width))
-
-    @property
-    def is_fleet(self) -> bool:
-        """Whether repositories are worked on: they have lines of their own in a log."""
-        return self._fleet is not None or self._plan is not None
 
     def _counts(self) -> Iterable[str]:
         if self._target is not None:
@@ -108,7 +108,7 @@ def cut(text: str, width: int) -> str:
 
 
 class LoggedProgress:
-    """A Reporter for a run without a terminal: a line each time that `SECONDS_BETWEEN_LINES` have passed.
+    """A Reporter for a run without a terminal: a line each time that `SECONDS_BETWEEN_LINES` have passed without one.
 
     Safe to call from worker threads. ``write`` gets one line.
     """
@@ -137,6 +137,7 @@ class LoggedProgress:
     def _run(self) -> None:
         while not self._end.wait(SECONDS_BETWEEN_LINES):
             with self._lock:
-                text = "" if self._state.is_fleet else self._state.line(200)
-            if text:
+                has_own_line = time.monotonic() - self._state.own_line_at < SECONDS_BETWEEN_LINES
+                text = self._state.line(200)
+            if not has_own_line:
                 self._write(f"still working: {text}")

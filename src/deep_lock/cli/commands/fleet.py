@@ -287,10 +287,7 @@ def _worked(
                     if hint:
                         session.printer.info(f"  hint: {show(answers.first_line(hint), limit=300)}")
 
-        reporter.receivers = (
-            *reporter.receivers,
-            fleet_progress.Lines(session.printer, has_progress=session.progress == "line"),
-        )
+        reporter.receivers = (*reporter.receivers, fleet_progress.retry_lines(session.printer))
         summary = run.run_fleet(options, kept, session.context, on_result, lambda: datetime.now(UTC), reporter=reporter)
         conflicts = view.write(options.state)
         if conflicts:
@@ -355,10 +352,7 @@ def fleet_plan_command(session: Session, /, **values: Any) -> None:
     """Print the plan."""
     options = _options(values, "lock")
     with session.reporting() as reporter:
-        reporter.receivers = (
-            *reporter.receivers,
-            fleet_progress.Lines(session.printer, has_progress=session.progress == "line"),
-        )
+        reporter.receivers = (*reporter.receivers, fleet_progress.retry_lines(session.printer))
         made = run.plan_fleet(options, session.context, reporter)
     if values["form"] == "json":
         session.printer.data(_plan_json(made))
