@@ -67,7 +67,7 @@ def test_a_log_has_no_other_line_while_repositories_end(monkeypatch: pytest.Monk
     monkeypatch.setattr(progress_line, "SECONDS_BETWEEN_LINES", 0.02)
     written: list[str] = []
     now = time.monotonic()
-    monkeypatch.setattr(progress_line.time, "monotonic", lambda: now)  # a repository has just ended, all the time
+    monkeypatch.setattr(time, "monotonic", lambda: now)  # a repository has just ended, all the time
     with progress_line.LoggedProgress(written.append) as logged:
         logged(RepositoryEnded(name="app", done=1, total=2, failed=0, seconds=0.0))
         assert not threading.Event().wait(0.2)
