@@ -199,6 +199,9 @@ def test_documents_are_read_from_standard_input(
     assert read(text, "tree", "--lock=-")["rows"][0]["name"] == "lib"
     assert read(text, "export", "--lock", "-")["lock"] == "-"
     assert read(text, "policy", "--lock", "-", "--against", "other.lock")["findings"] == []
+    assert read(text, "report", "--lock", "-", "-o", "page.html")["lock"] == "-"
+    refused = read(text, "report", "--lock", "-", "-o", "page.html", "--against", "other.lock", code=2)
+    assert "a run reads standard input once" in refused["message"]
     assert read(text, "policy", "--lock", "other.lock", "--against", "-")["findings"] == []
     broken = read(b'deny = ["lib"]\n', "policy", "--lock", "other.lock", "--policy", "-", code=1)
     assert [own["code"] for own in broken["findings"]] == ["denied"]

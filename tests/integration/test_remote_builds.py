@@ -278,10 +278,20 @@ def test_what_a_worker_returns_is_checked_here(
             ended = project.make("bad", *SCHEDULER)
             assert (ended.code, message in ended.stderr) == (4, True), (message, ended.stderr)
             assert not list(project.folder.glob("bad/*"))
+        workers.change = lambda _, result, wheel: (
+            replace(result, name="thing.whl", output="the output of the backend"),
+            wheel,
+        )
+        assert project.make("bad", *SCHEDULER).code == 4
+        log = project.folder / "bad" / "logs" / "thing-1.0.log"
+        assert "the output of the backend" in log.read_text(encoding="utf-8"), "where the wheel is refused here"
         monkeypatch.setattr(remote_builds, "WHEEL_BYTES", 10)
         workers.change = lambda _, *result: result
         assert "with more than 10 bytes" in project.make("bad", *SCHEDULER).stderr
         assert msgspec.json.decode(raw, type=BuildResult).name == "thing-1.0-py3-none-any.whl"
+        workers.pythons = ()
+        ended = project.make("bad", *SCHEDULER)
+        assert (ended.code, "the scheduler has had no worker" in ended.stderr) == (3, True), ended.stderr
         workers.pythons = ("", "3.9.99")
         ended = project.make("bad", *SCHEDULER)
         assert (ended.code, "have several versions of Python: " in ended.stderr) == (2, True)

@@ -15,7 +15,7 @@ from deep_lock.exports.contents import Contents
 from deep_lock.exports.view import View, installed_labels
 from deep_lock.lockfile.index import Key, called, files_of
 from deep_lock.lockfile.selection import InstallSelection
-from deep_lock.models.changes import Change, Finding, Weight
+from deep_lock.models.changes import HEADINGS, Change, Finding
 from deep_lock.models.lock import Identity, LockedArchive, LockedBuild, LockedPackage, LockedVcs, Needed, source_text
 from deep_lock.sanitize import Html, counted, html_element, html_link, html_text, is_link, joined, listed
 from deep_lock.targets.short_form import short_form
@@ -27,12 +27,6 @@ MAX_SHOWN = 25
 """Rows of a section that are open at first; the rest is folded."""
 MAX_TARGETS = 4
 """Targets that are named; more are counted."""
-HEADINGS: Mapping[Weight, str] = {
-    "danger": "Dangerous changes",
-    "look": "Changes to review",
-    "version": "Version changes",
-    "quiet": "Details",
-}
 REASONS: Mapping[Needed, str] = {
     "always": "it has no wheel",
     "targets": "it has no wheel for some targets",

@@ -131,6 +131,8 @@ class _Builds:
         """Return the version that the interpreters of all workers have. Raises UsageError, NetworkError and BuildUnfinished."""
         self._supply(self._task.lock, self._request.source.text.encode(), again=True)
         futures = self._engine.submit_to_each(msgspec.json.encode(self._task))
+        if not futures:
+            raise no_workers(0, again=AGAIN)
         wait(futures, PROBE_SECONDS, return_when=FIRST_COMPLETED)
         done, busy = wait(futures, OTHER_PROBES_SECONDS)
         for future in busy:
@@ -164,6 +166,7 @@ class _Builds:
             avoided = worker or avoided
             self._report(result)
             if result.failure is None:
+                work.output.append(result.output[-OUTPUT_CHARACTERS:])
                 return _written(result, wheel, taken, work.folder)
             kills += result.is_killed
             is_fault = result.failure.exit_code == TRY_AGAIN

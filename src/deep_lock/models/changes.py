@@ -1,5 +1,7 @@
 """The differences between two locks, for reviewers and for other programs."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal, get_args
 
 from msgspec import Struct
@@ -7,6 +9,15 @@ from msgspec import Struct
 Weight = Literal["danger", "look", "version", "quiet"]
 """How important it is to a reviewer, the most important first."""
 WEIGHTS: tuple[Weight, ...] = get_args(Weight)
+HEADINGS: Mapping[Weight, str] = MappingProxyType(
+    {
+        "danger": "Dangerous changes",
+        "look": "Changes to review",
+        "version": "Version changes",
+        "quiet": "Details",
+    }
+)
+"""Above the changes of a weight, in each kind of output."""
 
 CODES: dict[str, tuple[int, Weight, str]] = {
     "advisory-new": (1, "danger", "A known vulnerability that does not affect the old lock affects the new one."),

@@ -347,13 +347,13 @@ class Repositories:
     def _fetched(self, url: str, commit: str, revision: str | None) -> Path:
         """Return the bare repository that has the commit."""
         folder = self._bare(url)
-        if (folder / "HEAD").is_file() and self._has(folder, commit):
+        if (folder / "HEAD").is_file() and _has_own_attributes(folder) and self._has(folder, commit):
             return folder
         with self._held(url):
             return self._fetched_alone(folder, url, commit, revision)
 
     def _fetched_alone(self, folder: Path, url: str, commit: str, revision: str | None) -> Path:
-        if not (folder / "HEAD").is_file():
+        if not (folder / "HEAD").is_file() or not _has_own_attributes(folder):
             self._make(folder)
         if self._has(folder, commit):
             return folder
@@ -569,6 +569,14 @@ def _check_folder(folder: Path | None) -> None:
         raise LimitExceeded(f"git wrote more than {MAX_FOLDER_BYTES} bytes of files")
     if files > MAX_REPOSITORY_FILES:
         raise LimitExceeded(f"git wrote more than {MAX_REPOSITORY_FILES} files")
+
+
+def _has_own_attributes(folder: Path) -> bool:
+    """Whether the attributes of a cached repository are those of this version: they decide which bytes a checkout has."""
+    try:
+        return (folder / "info" / "attributes").read_text(encoding="ascii", errors="replace") == _ATTRIBUTES
+    except OSError:
+        return False
 
 
 def _too_large(url: str, commit: str, reason: str) -> LimitExceeded:

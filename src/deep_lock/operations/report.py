@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from deep_lock.analysis import wheel_rules
 from deep_lock.config.options import AuditOptions, DiffOptions, ReportOptions, VetOptions
-from deep_lock.errors import UserError
+from deep_lock.errors import UsageError, UserError
 from deep_lock.events import Reporter, Warned
 from deep_lock.exports.page import page
 from deep_lock.exports.page_body import Facts
@@ -22,6 +22,7 @@ from deep_lock.models.lock import Lock
 from deep_lock.models.vetting import AUDITS
 from deep_lock.operations import audit, diff, file_contents, vet_check
 from deep_lock.operations.inputs import open_lock
+from deep_lock.project.files import STANDARD_INPUT
 from deep_lock.project.vetting_files import vetting_folder
 from deep_lock.reports.audit import Audited
 from deep_lock.reports.vet import Uncovered
@@ -34,6 +35,11 @@ def report(options: ReportOptions, reporter: Reporter) -> Html:
     Raises LockInvalid, UsageError and TargetsAlike; with ``contents`` IndexFault and SafetyError too. With databases as `operations.audit`.
     """
     path = options.lock
+    if path == STANDARD_INPUT and (options.against or options.sources.databases):
+        raise UsageError(
+            "--lock - cannot be used with --against or --database: a run reads standard input once",
+            hint="write the lock to a file, and name the file",
+        )
     lock = open_lock(path, options.package, reporter)
     targets = chosen_targets(lock, (), path.name)
     view = make_view(lock, path.name, targets, extras=None, groups=None, package=options.package)
@@ -66,7 +72,7 @@ def _local_facts(options: ReportOptions, lock: Lock, reporter: Reporter) -> Fact
             with_fixes=False,
         )
         facts = replace(facts, vulnerable=tuple(_vulnerable(audited.rows)))
-    if is_there(vetting_folder(path) / AUDITS):
+    if path != STANDARD_INPUT and is_there(vetting_folder(path) / AUDITS):
         try:
             checked = vet_check.check(VetOptions(lock=path, context=context), reporter)
         except UserError as error:  # another tool has a folder of this name too

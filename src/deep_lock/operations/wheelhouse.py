@@ -289,9 +289,12 @@ def make_wheelhouse(
     plan = take(lock, target, chosen_selection(lock, options.selection, options.lock), left_out=own)
     prepare_folder(options.destination, options.context.now.timestamp())
     network = VerifyOptions(lock=options.lock, network=options.network, context=options.context)
-    hosts = open_hosts(lock, network, config, reporter)
-    downloads = _open_downloads(options, lock, config, hosts, reporter)
-    with builder as opened, closing(hosts), closing(downloads), disposable_folder("files-") as folder:
+    with (
+        closing(open_hosts(lock, network, config, reporter)) as hosts,
+        closing(_open_downloads(options, lock, config, hosts, reporter)) as downloads,
+        builder as opened,
+        disposable_folder("files-") as folder,
+    ):
         wheels = WheelFolder(options.destination, plan, lambda file: folder / file.name)
         site = Site(
             taking=plan,

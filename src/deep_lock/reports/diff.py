@@ -11,7 +11,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from deep_lock.lockfile.index import called, files_of
-from deep_lock.models.changes import CODES, Change, Finding, Part, Weight
+from deep_lock.models.changes import CODES, HEADINGS, Change, Finding, Part, Weight
 from deep_lock.models.lock import Lock, LockedPackage
 from deep_lock.reports.document import document
 from deep_lock.reports.findings import finding_line, finding_row, findings_github
@@ -29,12 +29,6 @@ from deep_lock.sanitize import (
 )
 from deep_lock.targets.short_form import short_form
 
-HEADINGS: Mapping[Weight, str] = {
-    "danger": "Dangerous changes",
-    "look": "Changes to review",
-    "version": "Version changes",
-    "quiet": "Details",
-}
 DETAILS = {
     "files-changed": "with other files",
     "edges-changed": "with other dependencies",

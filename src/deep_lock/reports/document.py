@@ -37,7 +37,8 @@ def failure_of(error: DeepLockError) -> Failure:
 
 
 _LOCATION = re.compile(
-    r"(?P<path>(?:[A-Za-z]:)?[^\s:\[]+)(?::(?P<line>[1-9][0-9]{0,8})(?=[: ])|(?<=\.toml|\.lock)(?=[: ])|(?<=\.txt)(?=: ))"
+    r"(?P<path>(?:[A-Za-z]:)?[^\s:\[]+\.(?:toml|lock|txt|in|cfg|py|jsonl?|ya?ml|ini))"
+    r"(?::(?P<line>[1-9][0-9]{0,8})(?=[: ])|(?<=\.toml|\.lock)(?=[: ])|(?<=\.txt)(?=: ))"
 )
 _IN_TOML = re.compile(r"\(at line (?P<line>[1-9][0-9]{0,8}), column [0-9]+\)")
 _OF_THE_USER = frozenset({1, 2})

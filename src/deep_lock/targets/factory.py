@@ -21,7 +21,7 @@ from deep_lock.errors import ProjectInvalid, UsageError
 from deep_lock.pep440 import parse_specifier
 from deep_lock.suggestions import nearest
 from deep_lock.targets.open_markers import admitted_micros
-from deep_lock.targets.platforms import expand_tags, name_platform, parse_platform, runs_as
+from deep_lock.targets.platforms import PLATFORM_SHORTHANDS, expand_tags, name_platform, parse_platform, runs_as
 from deep_lock.targets.target import ALL_MICROS, Target
 
 HOST = "host"
@@ -64,7 +64,7 @@ _PYTHON = re.compile(
 
 
 SHORTHANDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"linux": DEFAULT_PLATFORMS[:2], "macos": DEFAULT_PLATFORMS[2:3], "windows": DEFAULT_PLATFORMS[3:]}
+    dict(zip(PLATFORM_SHORTHANDS, (DEFAULT_PLATFORMS[:2], DEFAULT_PLATFORMS[2:3], DEFAULT_PLATFORMS[3:]), strict=True))
 )
 """Names for the default platforms of a system."""
 

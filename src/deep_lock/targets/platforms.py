@@ -19,7 +19,7 @@ from deep_lock.errors import UsageError
 from deep_lock.suggestions import nearest
 
 System = Literal["manylinux", "musllinux", "macos", "windows"]
-_SHORTHANDS = ("linux", "macos", "windows")
+PLATFORM_SHORTHANDS = ("linux", "macos", "windows")
 """Names for the default platforms of a system; `factory` has them."""
 
 # The oldest glibc minor version that has a tag.
@@ -189,13 +189,13 @@ def _unknown(name: str) -> UsageError:
     spelled = name[:80].lower()
     machine, _, system = spelled.partition("-")
     named = machine in {*_OLDEST_GLIBC, *_MAC_MACHINES, *_WINDOWS} and system.startswith((*_SYSTEMS, "window", "linux"))
-    shorthand = nearest(spelled, _SHORTHANDS, cutoff=0.8) if spelled.isalpha() else ""
+    shorthand = nearest(spelled, PLATFORM_SHORTHANDS, cutoff=0.8) if spelled.isalpha() else ""
     close = shorthand or (_nearest(spelled) if named else _meant(spelled) or _nearest(spelled))
     suggestion = f"did you mean {close}? " if close else ""
     linux = "{" + ",".join(_OLDEST_GLIBC) + "}"
     return UsageError(
         f"{name[:80]!r} is not a known platform",
-        hint=f"{suggestion}known are {', '.join(_SHORTHANDS)}, {linux}-manylinux_2_N (glibc) and -musllinux_1_N (musl),"
+        hint=f"{suggestion}known are {', '.join(PLATFORM_SHORTHANDS)}, {linux}-manylinux_2_N (glibc) and -musllinux_1_N (musl),"
         f" {{{','.join(_MAC_MACHINES)}}}-macos_N, {{{','.join(_WINDOWS)}}}-windows, and host",
     )
 

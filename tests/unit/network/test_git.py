@@ -40,6 +40,26 @@ def test_a_checkout_waits_for_another_run_that_changes_the_repository(tmp_path: 
     assert (tmp_path / "second" / "file").read_bytes() == b"x $Id$\n"  # without what attributes make of it
 
 
+def test_the_attributes_of_an_older_version_are_replaced(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    git(work, "init", "--quiet", "-b", "main")
+    (work / "file").write_bytes(b"x\n")
+    (work / ".gitattributes").write_bytes(b"file text eol=crlf\n")
+    git(work, "add", "--all")
+    git(work, "commit", "--quiet", "-m", "first")
+    commit = git(work, "rev-parse", "HEAD").strip()
+    Repositories(tmp_path / "cache", dict(os.environ), offline=False).checkout(
+        work.as_uri(), commit, None, tmp_path / "first"
+    )
+    (bare,) = (own for own in (tmp_path / "cache" / "git").iterdir() if own.is_dir())
+    (bare / "info" / "attributes").write_text("", encoding="ascii")
+    Repositories(tmp_path / "cache", dict(os.environ), offline=False).checkout(
+        work.as_uri(), commit, None, tmp_path / "second"
+    )
+    assert (tmp_path / "second" / "file").read_bytes() == b"x\n"
+
+
 @pytest.mark.skipif(os.name != "posix", reason="the program is a shell script")
 def test_an_error_has_the_reason_and_not_the_last_line_of_git(tmp_path: Path) -> None:
     ssh = tmp_path / "ssh"

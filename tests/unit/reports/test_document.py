@@ -20,6 +20,8 @@ from deep_lock.reports.document import Failure, failure_row
         ("-P tomli: the lock does not use tomli", None),
         ("lib 1.0: a.toml:3 is bad", None),
         ("there is no option --x", None),
+        ("a.example:8443 is not a host of this run", None),
+        ("host:80: is not a host of this run", None),
     ],
 )
 def test_an_error_about_a_file_has_its_location(message: str, location: tuple[str, int | None] | None) -> None:
