@@ -91,6 +91,14 @@ def test_netrc_serves_the_index_that_it_names(tmp_path: Path) -> None:
     _assert_untold(own, ended)
 
 
+def test_a_netrc_that_does_not_exist_is_reported(tmp_path: Path) -> None:
+    own = desk(tmp_path)
+    with FaultServer() as public:
+        ended = own.make_lock(people(public), environ={"NETRC": "no/netrc"})
+    assert ended.code == 0
+    assert "warning: NETRC: names no/netrc, which does not exist" in ended.stderr
+
+
 @pytest.mark.parametrize(
     "location", ["http://{user}@127.0.0.1:{port}/simple/", "http://127.0.0.1:1/{user}", "ftp://{user}@h.example/"]
 )

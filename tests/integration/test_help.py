@@ -90,8 +90,8 @@ def test_the_help_of_a_command_is_that_of_its_option(capfd: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
-        (["targts"], "there is no topic and no command targts", "did you mean targets?"),
-        (["lcok"], "there is no topic and no command lcok", "did you mean lock?"),
+        (["targts"], "there is no topic or command targts", "did you mean targets?"),
+        (["lcok"], "there is no topic or command lcok", "did you mean lock?"),
         (["fleet", "lok"], "there is no command fleet lok", "did you mean fleet lock?"),
         (["lock", "x"], "there is no command lock x", "deep-lock help lists all of them"),
     ],

@@ -9,7 +9,8 @@ from msgspec import Struct
 from deep_lock.config.config import Config
 from deep_lock.config.options import NetworkOptions, RunContext
 from deep_lock.errors import ConfigError
-from deep_lock.events import Reporter
+from deep_lock.events import Reporter, Warned
+from deep_lock.files import is_there
 from deep_lock.index import remote_cache
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
@@ -190,7 +191,7 @@ def _fetcher_maker(
         fetcher: Fetcher = client.open_client(
             urls,
             environ=environ,
-            netrc_file=_netrc(context),
+            netrc_file=_netrc(context, reporter),
             ca_file=options.ca_file or environ.get("SSL_CERT_FILE") or environ.get("SSL_CERT_DIR"),
             insecure_hosts=frozenset(options.insecure_hosts),
             client_certs=client_certs,
@@ -209,8 +210,11 @@ def _fetcher_maker(
     return make_fetcher
 
 
-def _netrc(context: RunContext) -> Path | None:
+def _netrc(context: RunContext, reporter: Reporter) -> Path | None:
     named = context.environ.get("NETRC")
     if named:
+        if not is_there(Path(named)):
+            message = f"names {show(named)}, which does not exist: no credentials are read from it"
+            reporter(Warned(code="netrc-missing", subject="NETRC", message=message))
         return Path(named)
     return context.home / ".netrc" if context.home is not None else None

@@ -235,7 +235,7 @@ def default_pythons(requires_python: str | None, today: date) -> tuple[str, ...]
         newer = any(specifier.contains(f"3.{minor}.0") for minor in range(_OLDEST, 100) if minor not in released)
         declare = ", or name a newer CPython: python-versions in [tool.deep-lock]" if newer else ""
         raise UsageError(
-            f"requires-python {requires_python!r} admits no released CPython that is known"
+            f"requires-python {requires_python!r} allows no released CPython that is known"
             + (f" ({known[0]} to {known[-1]})" if known else ""),
             hint=f"correct requires-python{declare}",
         )

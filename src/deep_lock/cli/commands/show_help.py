@@ -61,7 +61,7 @@ def _found(root: click.Context, words: Sequence[str]) -> click.Context:
             known = [*_names(context), *(topics.TOPICS if not number else ())]
             found = nearest(word, known)
             hint = f"did you mean {before}{found}?" if found else "deep-lock help lists all of them"
-            what = "command" if number else "topic and no command"
+            what = "command" if number else "topic or command"
             raise UsageError(f"there is no {what} {before}{word}", hint=hint)
         context = type(own).context_class(own, info_name=word, parent=context)
     return context
