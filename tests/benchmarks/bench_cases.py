@@ -18,6 +18,8 @@ class Tool:
     """The file that it writes."""
     noop: tuple[str, ...] = ()
     """Added where the lock is up to date: the tool's check command."""
+    metadata_files: bool = True
+    """Whether the index offers metadata files (PEP 658) to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +33,14 @@ class Case:
     limit: str = ""
 
 
-def _deep_lock(label: str, *flags: str, check: bool = False) -> Tool:
-    argv = ("--quiet", "lock", "--default-index", "{index}", "--hooks", "static", *flags)
+def _deep_lock(label: str, *flags: str, check: bool = False, metadata_files: bool = True) -> Tool:
     return Tool(
-        label=f"deep-lock{label}", program="deep-lock", argv=argv, lock="deep.lock", noop=("--check",) if check else ()
+        label=f"deep-lock{label}",
+        program="deep-lock",
+        argv=("--quiet", "lock", "--default-index", "{index}", "--hooks", "static", *flags),
+        lock="deep.lock",
+        noop=("--check",) if check else (),
+        metadata_files=metadata_files,
     )
 
 
@@ -43,6 +49,7 @@ UV_FLAGS = ("-q", "--default-index", "{index}", "--cache-dir", "{cache}", "-p", 
 
 DEEP_LOCK = _deep_lock("", *ONE)
 RUNTIME = _deep_lock(" (scope none)", *ONE, "--build-scope", "none")
+NO_METADATA_FILES = _deep_lock(" (no metadata files)", *ONE, metadata_files=False)
 EVERYTHING = _deep_lock(" (scope all)", *ONE, "--build-scope", "all")
 MATRIX = _deep_lock(" (matrix)", check=True)
 UV_COMPILE = Tool(
@@ -99,4 +106,6 @@ def recorded_cases() -> list[Case]:
 
 def generated_cases() -> list[Case]:
     """Return the cases on the made-up index: no limits, for they were set on real projects."""
-    return [replace(case, limit="") for case in against_uv("generated") + deep_cases("generated")]
+    cases = [replace(case, limit="") for case in against_uv("generated") + deep_cases("generated")]
+    plain = Case(project="generated", state="cold", ours=NO_METADATA_FILES, theirs=DEEP_LOCK, limit="<= 1.3")
+    return [*cases, plain, replace(plain, state="warm", limit="")]

@@ -2,7 +2,10 @@
 
 Every project has three releases; each release asks for projects of a higher number, so the first ones reach all of them.
 One project in ten has no wheel. The port is printed on the first line. GET /-/reset answers the counters and clears
-them; GET /-/set?latency_ms=30 changes the latency of each answer. Nothing here is random: two runs serve the same bytes.
+them; GET /-/set?latency_ms=30 changes the latency of each answer, and pep658=0 leaves out the metadata files. Nothing here is
+random: two runs serve the same bytes.
+
+With --payload, wheels have the sizes of real ones: 4 to 300 KB, with 5 to 400 members.
 """
 
 import argparse
@@ -12,9 +15,10 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import click
@@ -45,10 +49,25 @@ def _metadata(name: str, version: str, asked: list[str]) -> bytes:
     return "\n".join([*lines, *(f"Requires-Dist: {text}" for text in asked), "", ""]).encode()
 
 
-def _wheel(name: str, version: str, metadata: bytes) -> bytes:
+PAYLOAD = b"".join(hashlib.sha256(b"%d" % number).digest() for number in range(10_000))
+"""Bytes that no compression makes smaller."""
+
+
+def members_of(number: int) -> Iterator[tuple[str, bytes]]:
+    """Yield the modules of a wheel: few small ones in most wheels, hundreds in some."""
+    count = (5, 8, 12, 20, 30, 45, 70, 120, 200, 400)[number % 10]
+    size = (800, 600, 900, 2000, 1500)[number % 5]
+    for member in range(count):
+        begin = (number * 977 + member * 613) % (len(PAYLOAD) - size)
+        yield f"package/folder_{member % 7}/module_{member:03}.py", PAYLOAD[begin : begin + size]
+
+
+def _wheel(name: str, version: str, metadata: bytes, members: Iterable[tuple[str, bytes]] = ()) -> bytes:
     stem = f"{name.replace('-', '_')}-{version}.dist-info"
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w") as archive:
+        for path, data in members:
+            archive.writestr(zipfile.ZipInfo(path), data)
         archive.writestr(zipfile.ZipInfo(f"{stem}/METADATA"), metadata)
         archive.writestr(zipfile.ZipInfo(f"{stem}/WHEEL"), "Wheel-Version: 1.0\nTag: py3-none-any\n")
         archive.writestr(zipfile.ZipInfo(f"{stem}/RECORD"), "")
@@ -72,7 +91,7 @@ def _pyproject(name: str, version: str, asked: list[str]) -> str:
     )
 
 
-def releases(projects: int = PROJECTS) -> Iterator[tuple[str, dict[str, bytes]]]:
+def releases(projects: int = PROJECTS, *, payload: bool = False) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Yield (project, files by name), a release each, of everything that the index holds."""
     metadata = _metadata(BACKEND, "3.12.0", [])
     files = {
@@ -88,7 +107,9 @@ def releases(projects: int = PROJECTS) -> Iterator[tuple[str, dict[str, bytes]]]
             stem = f"{name.replace('-', '_')}-{version}"
             files = {f"{stem}.tar.gz": _sdist(name, version, metadata, _pyproject(name, version, asked))}
             if number % 10 != 5:
-                files[f"{stem}-py3-none-any.whl"] = _wheel(name, version, metadata)
+                files[f"{stem}-py3-none-any.whl"] = _wheel(
+                    name, version, metadata, members_of(number) if payload else ()
+                )
                 files[f"{stem}-py3-none-any.whl.metadata"] = metadata
             yield name, files
 
@@ -96,14 +117,17 @@ def releases(projects: int = PROJECTS) -> Iterator[tuple[str, dict[str, bytes]]]
 class Index:
     """The pages and files, and the counters that the measurements read."""
 
-    def __init__(self, latency_ms: float, projects: int = PROJECTS) -> None:
+    def __init__(self, latency_ms: float, projects: int = PROJECTS, *, payload: bool = False) -> None:
         self.latency_ms = latency_ms
         self.requests = 0
         self.missing = 0
         self.bytes = 0
+        self.has_metadata_files = True
         self.bodies: dict[str, tuple[str, bytes]] = {}
+        self.plain_pages: dict[str, bytes] = {}
+        """Pages that list no metadata files."""
         listed: dict[str, list[dict[str, object]]] = {}
-        for name, files in releases(projects):
+        for name, files in releases(projects, payload=payload):
             for filename, data in files.items():
                 self.bodies[f"/files/{filename}"] = ("application/octet-stream", data)
                 if not filename.endswith(".metadata"):
@@ -111,6 +135,8 @@ class Index:
         for name, entries in listed.items():
             page = {"meta": {"api-version": "1.1"}, "name": name, "files": entries}
             self.bodies[f"/simple/{name}/"] = (PAGE_TYPE, json.dumps(page).encode())
+            plain = [{key: value for key, value in entry.items() if key != "core-metadata"} for entry in entries]
+            self.plain_pages[f"/simple/{name}/"] = json.dumps({**page, "files": plain}).encode()
 
     def control(self, target: str) -> bytes:
         """Answer the counters; clear them, or change the latency."""
@@ -120,6 +146,8 @@ class Index:
             self.requests = self.missing = self.bytes = 0
         for latency in parse_qs(query).get("latency_ms", ()):
             self.latency_ms = float(latency)
+        for value in parse_qs(query).get("pep658", ()):
+            self.has_metadata_files = value != "0"
         return json.dumps(answer).encode()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -128,7 +156,7 @@ class Index:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 target = head.split(b" ", 2)[1].decode()
-                status, kind, body = "200 OK", "application/json", b""
+                status, kind, body, more = "200 OK", "application/json", b"", ""
                 if target.startswith("/-/"):
                     body = self.control(target)
                 else:
@@ -136,13 +164,28 @@ class Index:
                     await asyncio.sleep(self.latency_ms / 1000)
                     if target in self.bodies:
                         kind, body = self.bodies[target]
+                        if not self.has_metadata_files:
+                            body = self.plain_pages.get(target, body)
+                        wanted = _RANGE(head)
+                        if wanted is not None:
+                            status, body, more = _part(body, *wanted.groups())
                     else:
                         self.missing += 1
                         status = "404 Not Found"
                     self.bytes += len(body)
                 fields = f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\nCache-Control: max-age=600"
-                writer.write(f"HTTP/1.1 {status}\r\n{fields}\r\n\r\n".encode() + (b"" if head[:4] == b"HEAD" else body))
+                writer.write(f"HTTP/1.1 {status}\r\n{fields}{more}\r\n\r\n".encode() + (b"" if head[:4] == b"HEAD" else body))
                 await writer.drain()
+
+
+_RANGE = re.compile(rb"(?i)\r\nrange: bytes=([0-9]*)-([0-9]*)\r\n").search
+
+
+def _part(body: bytes, begin: bytes, end: bytes) -> tuple[str, bytes, str]:
+    """Return the status, the bytes and the field of a response to a request for one range (RFC 9110, 14)."""
+    start = int(begin) if begin else max(0, len(body) - int(end))
+    stop = min(int(end) + 1, len(body)) if begin and end else len(body)
+    return "206 Partial Content", body[start:stop], f"\r\nContent-Range: bytes {start}-{stop - 1}/{len(body)}"
 
 
 def _entry(filename: str, data: bytes, metadata: bytes | None) -> dict[str, object]:
@@ -158,8 +201,8 @@ def _entry(filename: str, data: bytes, metadata: bytes | None) -> dict[str, obje
     return entry
 
 
-async def _run(port: int, latency_ms: float, projects: int) -> None:
-    server = await asyncio.start_server(Index(latency_ms, projects).serve, "127.0.0.1", port)
+async def _run(port: int, index: Index) -> None:
+    server = await asyncio.start_server(index.serve, "127.0.0.1", port)
     click.echo(server.sockets[0].getsockname()[1])
     await server.serve_forever()
 
@@ -170,8 +213,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0 is any that is free")
     parser.add_argument("--latency-ms", type=float, default=0)
     parser.add_argument("--projects", type=int, default=PROJECTS)
+    parser.add_argument("--payload", action="store_true", help="wheels have the sizes of real ones")
     options = parser.parse_args()
-    asyncio.run(_run(options.port, options.latency_ms, options.projects))
+    asyncio.run(_run(options.port, Index(options.latency_ms, options.projects, payload=options.payload)))
 
 
 if __name__ == "__main__":

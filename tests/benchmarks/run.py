@@ -115,6 +115,7 @@ class Bench:
             "PIP_INDEX_URL": names["index"].rstrip("/"),
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
+        self.control(f"set?pep658={int(tool.metadata_files)}")
         self.control("reset")
         figures = measure(command, folder / "project", environment, self.timeout)
         counters = self.control("reset")
@@ -216,13 +217,17 @@ def report(bench: Bench, cases: list[Case], runs: int, results: list[dict[str, o
 
 
 @contextlib.contextmanager
-def made_up_index(scratch: Path, projects: int = PROJECTS) -> Iterator[tuple[str, Path]]:
-    """Serve the made-up index from a process of its own; give its address, and a folder with a project for it."""
+def made_up_index(scratch: Path, projects: int = PROJECTS, *, payload: bool = False) -> Iterator[tuple[str, Path]]:
+    """Serve the made-up index from a process of its own; give its address, and a folder with a project for it.
+
+    With ``payload`` wheels have the sizes of real ones.
+    """
     project = scratch / "projects" / "generated"
     project.mkdir(parents=True)
     (project / "pyproject.toml").write_text(PYPROJECT.format(json.dumps(ROOTS)))
     (project / "requirements.in").write_text("\n".join(ROOTS))
     command = [sys.executable, str(Path(__file__).with_name("bench_index.py")), f"--projects={projects}"]
+    command += ["--payload"] if payload else []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             port = server.stdout.readline().strip() if server.stdout is not None else ""
@@ -255,7 +260,7 @@ def main() -> None:
         if options.index and options.projects:
             index, projects, cases = options.index.rstrip("/"), options.projects.resolve(), recorded_cases()
         else:
-            (index, projects), cases = stack.enter_context(made_up_index(scratch)), generated_cases()
+            (index, projects), cases = stack.enter_context(made_up_index(scratch, payload=True)), generated_cases()
         bench = Bench(
             index=index,
             projects=projects,
@@ -271,6 +276,8 @@ def main() -> None:
                 text in f"{case.project} {case.state} {case.ours.label} {case.theirs.label}" for text in options.only
             )
         ]
+        if not kept:
+            raise SystemExit(f"error: no case has {' and '.join(map(repr, options.only))}")
         results: list[dict[str, object]] = []
         for line in report(bench, kept, options.runs, results):
             click.echo(line)

@@ -72,24 +72,25 @@ class _Counter:
         environment = {
             "PATH": os.defpath,
             "HOME": str(self._scratch),
-            "DEEP_LOCK_CACHE_DIR": str(self._scratch / "cache"),
+            "DEEP_LOCK_CACHE_DIR": str(self._folder / "cache"),
             "DEEP_LOCK_DEFAULT_INDEX": f"{self._index}/simple/",
             "DEEP_LOCK_PLATFORM": "x86_64-manylinux_2_28",
             "DEEP_LOCK_PYTHON_VERSION": "3.11",
             "DEEP_LOCK_HOOKS": "static",
             "WORK_RESULT": str(result),
         }
-        self._counters()
+        self.control("reset")
         command = [sys.executable, "-c", COUNTING, "-q", *arguments]
         ended = subprocess.run(command, cwd=self._folder, env=environment, capture_output=True, text=True, check=False)
-        counters = self._counters()
+        counters = self.control("reset")
         found = json.loads(result.read_text(encoding="utf-8")) if ended.returncode == 0 else {}
         if found.get("code") != 0:
             raise RuntimeError(f"deep-lock {' '.join(arguments)}: {ended.stderr[-2000:]}")
         return convert({**found, "requests": counters["requests"], "bytes": counters["bytes"]}, Work)
 
-    def _counters(self) -> dict[str, int]:
-        with urllib.request.urlopen(f"{self._index}/-/reset") as answer:  # noqa: S310 - the index of this process, on loopback
+    def control(self, path: str) -> dict[str, int]:
+        """Request the counters of the index, or change how it answers."""
+        with urllib.request.urlopen(f"{self._index}/-/{path}") as answer:  # noqa: S310 - the index of this process, on loopback
             counters: dict[str, int] = json.load(answer)
             return counters
 
@@ -109,7 +110,11 @@ def counted() -> dict[str, Work]:
             found["why"] = counter.count("why", "bench-010")
             found["tree"] = counter.count("tree")
             found["diff"] = counter.count("diff", old.name, lock.name)
-            return found
+        with made_up_index(scratch / "payload", payload=True) as (index, projects):
+            counter = _Counter(index, projects / "generated", scratch)
+            counter.control("set?pep658=0")
+            found["cold-without-metadata-files"] = counter.count("lock")
+    return found
 
 
 def over_the_bounds(found: dict[str, Work], bounds: dict[str, Work]) -> list[str]:
