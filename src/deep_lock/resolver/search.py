@@ -16,6 +16,7 @@ from contextlib import suppress
 from itertools import islice
 
 from msgspec import Struct
+from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 from resolvelib import BaseReporter
@@ -113,6 +114,8 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
         """In a thorough search: the conflict from which resolvelib is backtracking now."""
         self.conflicting: set[NormalizedName] = set()
         """In a thorough search: the names of all conflicts so far."""
+        self.rejection: NormalizedName | None = None
+        """On which name the last candidate was rejected; None after it was not."""
         self.rounds = 0
         """How many rounds the search has begun."""
         self.ineligible: dict[tuple[NormalizedName, Version], IneligibleError] = {}
@@ -176,7 +179,8 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
         incompatibilities: Mapping[NormalizedName, Iterator[ResolverCandidate]],
     ) -> Callable[[], Iterator[ResolverCandidate]]:
         required = list(requirements[identifier])
-        rejected = [own.candidate for own in incompatibilities[identifier]]
+        # resolvelib repeats a rejected candidate up to thousands of times
+        rejected = {id(own): own.candidate for own in incompatibilities[identifier]}.values()
         versions = {candidate.version for candidate in rejected}
         extras = frozenset(extra for own in required for extra in own.requirement.extras)
         if any(own.reason for own in required):
@@ -194,12 +198,26 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
         def matches() -> Iterator[ResolverCandidate]:
             found = self.releases.candidates(identifier, specifiers, direct=direct)
             left = (candidate for candidate in found if candidate.version not in versions)
+            refused: dict[NormalizedName, list[frozenset[tuple[SpecifierSet, str | None]]]] = {}
             for candidate in self._with_prefetch(left, rejected=len(versions)):
                 if self._limit is not None and not self._limit.allows(identifier, candidate.version, indirect):
                     return
-                yield ResolverCandidate(candidate=candidate, extras=extras)
+                own = ResolverCandidate(candidate=candidate, extras=extras)
+                if any(self._required_of(own, name) in known for name, known in refused.items()):
+                    continue  # it would be rejected for the same reason as a better candidate
+                self.rejection = None
+                yield own
+                if self.rejection is not None and self.rejection != INELIGIBLE:
+                    refused.setdefault(self.rejection, []).append(self._required_of(own, self.rejection))
 
         return matches
+
+    def _required_of(
+        self, candidate: ResolverCandidate, name: NormalizedName
+    ) -> frozenset[tuple[SpecifierSet, str | None]]:
+        """Return the specifiers and URLs by which a candidate requires a package."""
+        every = (required.requirement for required in self.get_dependencies(candidate))
+        return frozenset((own.specifier, own.url) for own in every if own.name == name)
 
     def _with_prefetch(self, candidates: Iterator[Candidate], *, rejected: int) -> Iterator[Candidate]:
         """Yield the candidates; once a few are rejected, announce the next ones to the catalog before they are needed."""
@@ -303,8 +321,8 @@ class _Reporter(BaseReporter[ResolverRequirement, ResolverCandidate, NormalizedN
     def rejecting_candidate(
         self, criterion: Criterion[ResolverRequirement, ResolverCandidate], candidate: ResolverCandidate
     ) -> None:
-        del criterion
         self._rejected = candidate.candidate.name
+        self._provider.rejection = next(required.requirement.name for required in criterion.iter_requirement())
 
     def resolving_conflicts(self, causes: Collection[Information]) -> None:
         parents = {parent.candidate.name for _, parent in causes if parent is not None}
