@@ -174,7 +174,9 @@ class Index:
                         status = "404 Not Found"
                     self.bytes += len(body)
                 fields = f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\nCache-Control: max-age=600"
-                writer.write(f"HTTP/1.1 {status}\r\n{fields}{more}\r\n\r\n".encode() + (b"" if head[:4] == b"HEAD" else body))
+                writer.write(
+                    f"HTTP/1.1 {status}\r\n{fields}{more}\r\n\r\n".encode() + (b"" if head[:4] == b"HEAD" else body)
+                )
                 await writer.drain()
 
 

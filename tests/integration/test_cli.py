@@ -269,6 +269,21 @@ def test_the_cache_commands(folder: Path, tmp_path: Path, capfd: pytest.CaptureF
     assert capfd.readouterr().out == ""
 
 
+def test_an_sdist_with_an_old_spelling_of_its_version(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = {"wheels": [], "sdist": "lib-1.0-alpha-1.zip", "folder": "lib-1.0-alpha-1"}
+    with bench(tmp_path, capfd, monkeypatch, {"lib 1.0a1": old, "setuptools 80.9.0": {}}) as made:
+        made.ask("lib")
+        ran = made.lock()
+        assert ran.code == 0, ran.stderr
+        assert 'name = "lib-1.0-alpha-1.zip"' in ran.text
+        assert made.lock("--check").code == 0
+        capfd.readouterr()
+        assert run(["export", "-f", "requirements", "--lock", str(made.folder / "deep.lock")]) == 0
+        assert "lib==1.0a1 \\\n" in capfd.readouterr().out
+
+
 def test_another_writer_is_not_overwritten(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -298,10 +298,15 @@ def wheel_fault(filename: str, name: str, version: str) -> str:
 
 def sdist_fault(filename: str, name: str, version: str) -> str:
     """A source distribution's name (PEP 625, or one of the older formats) must be that of its package."""
-    stem, dash, written = sdist_stem(filename).rpartition("-")
+    stem = sdist_stem(filename)
+    head, dash, written = stem.rpartition("-")
     if not dash:
         return f"{quote(filename)} is not the name of a source distribution"
-    return _release_fault(filename, stem, written, name, version)
+    # In old names the version can have dashes, as the name can: "thing-1.0-alpha.zip".
+    while canonicalize_name(head) != name and "-" in head:
+        head = head.rpartition("-")[0]
+        written = stem[len(head) + 1 :]
+    return _release_fault(filename, head, written, name, version)
 
 
 def _release_fault(filename: str, written_name: str, written_version: str, name: str, version: str) -> str:

@@ -19,7 +19,6 @@ from deep_lock.lockfile.order import ordered
 from deep_lock.lockfile.reader import from_tables, read_tables
 from deep_lock.lockfile.tables import Document, known_keys
 from deep_lock.lockfile.writer import Pairs, fill, to_document, to_text
-from deep_lock.models.distribution import sdist_stem
 from deep_lock.models.lock import REVISION, Lock, LockedFile, LockedPackage
 from deep_lock.sanitize import show
 from deep_lock.targets.target import Target
@@ -64,11 +63,14 @@ def canonical_text(lock: Lock, text: str) -> str:
 
 
 def _with_usual_sdists(tables: dict[str, Any]) -> dict[str, Any]:
-    """Return the tables of a lock with all sdists as .tar.gz: packaging refuses .tar.bz2 and .tar.xz, which indexes have."""
+    """Return the tables of a lock with names of sdists as in PEP 625.
+
+    packaging refuses .tar.bz2, .tar.xz and versions with a dash, which indexes have. The reader compares the real names.
+    """
     return {
         **tables,
         "packages": [
-            {**package, "sdist": {**sdist, "name": f"{sdist_stem(sdist['name'])}.tar.gz"}}
+            {**package, "sdist": {**sdist, "name": f"{package['name']}-{package['version']}.tar.gz"}}
             if (sdist := package.get("sdist"))
             else package
             for package in tables["packages"]

@@ -45,10 +45,10 @@ def test_what_must_not_be_written_is_no_internal_error() -> None:
 
 
 def test_what_packaging_refuses_is_an_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: Pylock) -> None:
+    def refuse(_: object) -> None:
         raise PylockValidationError("no", context="packages[0]")
 
-    monkeypatch.setattr(Pylock, "validate", refuse)
+    monkeypatch.setattr(Pylock, "from_dict", refuse)
     with pytest.raises(LockInvalid) as caught:
         checked_text(small_lock(ENTRY))
     assert (
@@ -64,6 +64,17 @@ SMALL, NEWER = ((LOCKS / f"{name}.lock").read_text("utf-8") for name in ("small"
 def test_an_sdist_of_another_format_is_written(suffix: str) -> None:
     text = SMALL.replace(".tar.gz", suffix)
     assert checked_text(from_text(text, "x")) == text
+
+
+def test_an_sdist_with_an_old_spelling_of_its_version_is_written() -> None:
+    text = SMALL.replace('\nversion = "1.0"', '\nversion = "1.0a1"').replace("hostile-1.0-cp", "hostile-1.0a1-cp")
+    text = text.replace("hostile==1.0", "hostile==1.0a1")
+    text = text.replace("hostile-1.0.tar.gz", "hostile-1.0-alpha-1.zip")
+    assert checked_text(from_text(text, "x")) == text
+    with pytest.raises(LockInvalid, match=r"'other-1.0-alpha-1.zip' is not a file of 'hostile'"):
+        from_text(text.replace("hostile-1.0-alpha-1.zip", "other-1.0-alpha-1.zip"), "x")
+    with pytest.raises(LockInvalid, match=r"'hostile-1.0-alpha-2.zip' is not a file of version 1.0a1"):
+        from_text(text.replace("hostile-1.0-alpha-1.zip", "hostile-1.0-alpha-2.zip"), "x")
 
 
 def _rewritten(previous: str, text: str = SMALL) -> str:
