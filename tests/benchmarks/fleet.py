@@ -359,6 +359,9 @@ def _committed(bench: Bench) -> Iterator[Figures]:
     if set(statuses) != {"up-to-date"}:
         bench.faults.append(f"locks that are committed are not up to date: {dict(statuses)}")
     yield bench.lock("nothing changed", "cold", cache="cache")
+    again = {*bench.made.good, *bench.made.workspaces} & {own["repository"] for own in bench.journal("cold")[1]}
+    if again:
+        bench.faults.append(f"nothing changed: {len(again)} repositories ran again, such as {sorted(again)[:SHOWN]}")
 
 
 @contextlib.contextmanager
