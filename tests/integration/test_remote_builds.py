@@ -291,7 +291,7 @@ def test_what_a_worker_returns_is_checked_here(
         assert msgspec.json.decode(raw, type=BuildResult).name == "thing-1.0-py3-none-any.whl"
         workers.pythons = ()
         ended = project.make("bad", *SCHEDULER)
-        assert (ended.code, "the scheduler has had no worker" in ended.stderr) == (3, True), ended.stderr
+        assert (ended.code, "error: the scheduler has had no worker\n" in ended.stderr) == (3, True), ended.stderr
         workers.pythons = ("", "3.9.99")
         ended = project.make("bad", *SCHEDULER)
         assert (ended.code, "have several versions of Python: " in ended.stderr) == (2, True)

@@ -53,9 +53,9 @@ PROBE_SECONDS = 300.0
 OTHER_PROBES_SECONDS = 30.0
 """So long the first worker, and then the others, may take to state their interpreters. A build compares its version again."""
 UNSAFE = 4
+"""The exit code of a SafetyError."""
 MAX_NAME = 255
 """Of the name of a wheel: the limit of file systems."""
-"""The exit code of a SafetyError."""
 
 
 def remote_builder(options: WheelhouseOptions, engine: EngineOptions) -> OpenBuilder:

@@ -34,7 +34,8 @@ def result_of(future: "Future[Done]", *, again: str) -> Done | str:
 
 def no_workers(seconds: float, *, again: str) -> NetworkError:
     """Return the error of a run that has waited for workers. ``again`` says how the run continues."""
-    return NetworkError(f"the scheduler has had no worker for {seconds:.0f} s", hint=f"start workers; {again}")
+    waited = f" for {seconds:.0f} s" if seconds else ""
+    return NetworkError(f"the scheduler has had no worker{waited}", hint=f"start workers; {again}")
 
 
 def pause(
