@@ -4,12 +4,14 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from deep_lock.models.resolution import Impossible, Problem, Resolved
+from deep_lock.resolver import search
 from deep_lock.resolver.resolver import resolve
 from tests.support.brute_force import answers, closed
 from tests.support.worlds import World, WorldSources, target, wishes
@@ -62,6 +64,21 @@ SKIPPED: dict[str, Any] = {
 @given(world=worlds, required=roots)
 @example(world=SKIPPED, required=["c"])
 def test_finds_an_answer_exactly_where_there_is_one(world: dict[str, Any], required: list[str]) -> None:
+    judge(world, required)
+
+
+@settings(max_examples=300)
+@given(world=worlds, required=roots)
+@example(world=SKIPPED, required=["c"])
+def test_probes_find_an_answer_exactly_where_there_is_one(world: dict[str, Any], required: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "MAX_ROUNDS_BEFORE_PROBES", 2)
+        patch.setattr(search, "PROBE_ROUNDS", 4)
+        judge(world, required)
+
+
+def judge(world: dict[str, Any], required: list[str]) -> None:
+    """Resolve, and compare with all answers that brute force finds."""
     outcome = resolve(Problem(requirements=wishes(*required), target=target()), WorldSources(world=world))
     possible = list(answers(world, required))
     if isinstance(outcome, Impossible):

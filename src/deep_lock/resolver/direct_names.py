@@ -89,6 +89,10 @@ class DirectNames:
     def __contains__(self, name: NormalizedName) -> bool:
         return name in self._specifiers
 
+    def best(self, name: NormalizedName, number: int) -> list[Candidate]:
+        """Return the best releases of one of the names, by the problem's own requirements and constraints."""
+        return list(islice(self._releases.candidates(name, self._specifiers[name], direct=True), number))
+
     def behind(self, name: NormalizedName, version: Version, specifiers: Sequence[SpecifierSet] = ()) -> Distance:
         """Return how far a version is behind the best release that satisfies the specifiers.
 

@@ -39,6 +39,11 @@ MAX_LIMITED_ROUNDS = 5_000
 MAX_THOROUGH_ROUNDS = 5_000
 """The same for a search that goes back to every pin of a conflict."""
 
+MAX_ROUNDS_BEFORE_PROBES = 1_500
+"""Rounds of a search without limits, before the releases of one direct name are tried one by one."""
+MAX_PROBED, PROBE_ROUNDS = 40, 500
+"""How many releases are tried, and the pins and back-tracks for each."""
+
 INELIGIBLE = canonicalize_name("!")
 """Dependency of a release that cannot be used: no project has this name, and no candidate satisfies it."""
 
@@ -308,12 +313,15 @@ class _Reporter(BaseReporter[ResolverRequirement, ResolverCandidate, NormalizedN
     others would be tried before it fails again for the same reason.
     """
 
-    def __init__(self, provider: Provider, *, thorough: bool) -> None:
+    def __init__(self, provider: Provider, *, stop_after: int, thorough: bool) -> None:
         self._provider = provider
+        self._stop_after = stop_after
         self._thorough = thorough
         self._rejected: NormalizedName | None = None
 
     def starting_round(self, index: int) -> None:
+        if index >= self._stop_after:
+            raise ResolutionTooDeep(index)
         self._provider.rounds = index + 1
         self._provider.causes = ()
         self._rejected = None
@@ -348,8 +356,10 @@ class Found(Struct, frozen=True, kw_only=True):
     answer: Answer
     limit: Limit
     """Of the search that found it."""
-    ended: tuple[tuple[Distance, Limit], ...]
+    ended: tuple[tuple[Distance, Limit], ...] = ()
     """The searches that ended early: the distance at the end, and the limit."""
+    is_probed: bool = False
+    """Whether no other search found one within its bound: no better one is looked for."""
 
 
 def search(requirements: Sequence[Requirement], releases: Releases, max_rounds: int) -> Answer | Conflict:
@@ -358,7 +368,9 @@ def search(requirements: Sequence[Requirement], releases: Releases, max_rounds: 
     Raises BuildRequired, and Unsatisfiable after ``max_rounds``.
     """
     found = _first(requirements, releases, max_rounds)
-    return found if isinstance(found, Conflict) else _best(requirements, releases, found)
+    if isinstance(found, Conflict):
+        return found
+    return found.answer if found.is_probed else _best(requirements, releases, found)
 
 
 def _first(requirements: Sequence[Requirement], releases: Releases, max_rounds: int) -> Found | Conflict:
@@ -366,10 +378,14 @@ def _first(requirements: Sequence[Requirement], releases: Releases, max_rounds: 
     names = DirectNames(requirements, releases)
     limit, left = Limit(names=names), min(MAX_LIMITED_ROUNDS, max_rounds)
     ended: list[tuple[Distance, Limit]] = []
+    open_rounds = min(MAX_ROUNDS_BEFORE_PROBES, max_rounds)
     while True:
         provider = Provider(releases, names, limit)
         try:
-            answer = _search(requirements, provider, left if limit.kept else max_rounds)
+            if limit.kept:
+                answer = _search(requirements, provider, left)
+            else:
+                answer = _search(requirements, provider, max_rounds, stop_after=open_rounds)
             return Found(answer=answer, limit=limit, ended=tuple(ended))
         except FarBack as stop:
             ended.append((stop.distance, limit))
@@ -380,10 +396,35 @@ def _first(requirements: Sequence[Requirement], releases: Releases, max_rounds: 
             limit = limit.relaxed()
         except ResolutionTooDeep:
             if not limit.kept:
-                raise _too_deep(provider, max_rounds) from None
+                if open_rounds == max_rounds:
+                    raise _too_deep(provider, max_rounds) from None
+                probed = _probed(requirements, provider)
+                if probed is not None:
+                    return Found(answer=probed, limit=limit, is_probed=True)
+                open_rounds = max_rounds
+                continue
         left -= provider.rounds
         if left <= 0:
             limit = limit.opened()
+
+
+def _probed(requirements: Sequence[Requirement], provider: Provider) -> Answer | None:
+    """Return an answer with the best release of a direct name for which a short search finds one.
+
+    The name is the one whose requirements conflict most often. A search decides it first, and tries all combinations of the
+    other packages before it goes back to the next release: that can take longer than any bound.
+    """
+    releases, names = provider.releases, DirectNames(requirements, provider.releases)
+    direct = [requirement for requirement in requirements if requirement.name in names]
+    most = max(direct, key=lambda requirement: provider.conflicts.get(requirement.name, 0), default=None)
+    if most is None:
+        return None
+    for candidate in names.best(most.name, MAX_PROBED):
+        exact = Requirement(name=most.name, specifier=SpecifierSet(f"=={candidate.version}"))
+        with suppress(ResolutionImpossible, ResolutionTooDeep):
+            own = (*requirements, exact)
+            return _search(own, Provider(releases, names, Limit(names=names).opened()), PROBE_ROUNDS)
+    return None
 
 
 def _best(requirements: Sequence[Requirement], releases: Releases, found: Found) -> Answer:
@@ -418,7 +459,7 @@ def _thorough(requirements: Sequence[Requirement], limit: Limit, conflict: Confl
     with suppress(ResolutionImpossible, ResolutionTooDeep):
         provider = Provider(conflict.provider.releases, limit.names)
         answer = _search(requirements, provider, MAX_THOROUGH_ROUNDS, thorough=True)
-        return Found(answer=answer, limit=limit, ended=())
+        return Found(answer=answer, limit=limit)
     return conflict
 
 
@@ -432,8 +473,19 @@ def _too_deep(provider: Provider, max_rounds: int) -> Unsatisfiable:
     )
 
 
-def _search(requirements: Sequence[Requirement], provider: Provider, rounds: int, *, thorough: bool = False) -> Answer:
+def _search(
+    requirements: Sequence[Requirement],
+    provider: Provider,
+    rounds: int,
+    *,
+    stop_after: int | None = None,
+    thorough: bool = False,
+) -> Answer:
+    """Return the answer of one search of at most ``rounds``, which decide how far resolvelib goes back at once.
+
+    Raises what resolvelib raises, and ResolutionTooDeep after ``stop_after`` rounds.
+    """
     direct = [resolver_requirement(requirement, direct=True) for requirement in requirements]
     # not Resolver: the graph that it builds at the end recurses endlessly where a pin on a cycle was replaced
-    resolution = Resolution(provider, _Reporter(provider, thorough=thorough))
+    resolution = Resolution(provider, _Reporter(provider, stop_after=stop_after or rounds, thorough=thorough))
     return {name: pin.candidate for name, pin in resolution.resolve(direct, max_rounds=rounds).mapping.items()}

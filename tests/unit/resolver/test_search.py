@@ -10,6 +10,7 @@ from packaging.version import Version
 
 from deep_lock.errors import Unsatisfiable
 from deep_lock.models.resolution import Impossible, Problem, Resolved, Selection
+from deep_lock.resolver import search
 from deep_lock.resolver.resolver import resolve
 from tests.support.worlds import World, WorldSources, target, wishes
 
@@ -198,6 +199,42 @@ def test_the_package_without_candidates_is_decided_before_those_that_it_conflict
     outcome = resolve(problem, WorldSources(world=world), max_rounds=200)
     assert isinstance(outcome, Resolved)
     assert {pin.name: str(pin.version) for pin in outcome.pins} == {"air": "1.0"}
+
+
+def test_where_a_search_has_no_end_the_releases_of_a_direct_name_are_tried_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each of a and b fits some c, and no c fits both where air is new: 30 * 30 combinations for each of its releases."""
+    a = {f"1.{number}": {"requires": [f"c=={number}.1"]} for number in range(30)}
+    b = {f"1.{number}": {"requires": [f"c=={number}.2"]} for number in range(30)}
+    c: dict[str, dict[str, Any]] = {f"{number}.{minor}": {"requires": []} for number in range(30) for minor in (1, 2)}
+    air = {**line(["1.0", "1.1"], ["a"], year=2025), **line(["2.0", "2.1"], ["a", "b"], year=2026)}
+    world = {"air": air, "a": a, "b": b, "c": c}
+    problem = Problem(requirements=wishes("air"), target=target())
+    monkeypatch.setattr(search, "MAX_ROUNDS_BEFORE_PROBES", 20)
+    monkeypatch.setattr(search, "PROBE_ROUNDS", 10)
+    sources = WorldSources(world=world)
+    outcome = resolve(problem, sources, max_rounds=60)
+    assert isinstance(outcome, Resolved)
+    assert {pin.name: str(pin.version) for pin in outcome.pins} == {"air": "1.1", "a": "1.29", "c": "29.1"}
+
+
+def test_a_candidate_with_the_requirements_of_a_rejected_one_is_skipped() -> None:
+    """Nine of ten releases of b require the same of lib as the first one: only one of them is tried."""
+    b = line(numbered(1, 90), ["lib>=2"], year=2015)
+    b |= line(["0.9"], ["lib"], year=2014)
+    world = {**LIBRARY, "air": line(["1.0"], ["lib<2", "b"], year=2026), "b": b}
+    rejected: list[str] = []
+
+    class Counting(search._Reporter):
+        def rejecting_candidate(self, criterion: Any, candidate: search.ResolverCandidate) -> None:
+            super().rejecting_candidate(criterion, candidate)
+            rejected.append(f"{candidate.candidate.name} {candidate.candidate.version}")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "_Reporter", Counting)
+        assert pins(world, "air") == {"air": "1.0", "b": "0.9", "lib": "1.1"}
+    assert rejected == ["b 1.89"]
 
 
 def test_a_search_without_an_end_names_what_conflicts_most() -> None:
