@@ -4,7 +4,8 @@ It is loaded at first use: one walk solves most problems.
 
 Names that the problem itself requires are decided before the others, so they stay newer. Between two of them the order
 decides which one goes back. So where one would go back far, the search starts again with that name first, and the answer
-that takes them back least wins (`search`).
+that takes them back least wins (`search`). A search without an answer after many rounds stays below one release of a direct
+name: then the releases of this name are tried one by one (`_probed`).
 
 Identifiers are project names. A candidate has the required extras: when another requirement adds extras, the pin no longer
 satisfies it, and resolvelib pins again with the union. (Name-and-extra identifiers, the usual way, double the graph, and
