@@ -72,8 +72,8 @@ def test_finds_an_answer_exactly_where_there_is_one(world: dict[str, Any], requi
 @example(world=SKIPPED, required=["c"])
 def test_probes_find_an_answer_exactly_where_there_is_one(world: dict[str, Any], required: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "MAX_ROUNDS_BEFORE_PROBES", 2)
-        patch.setattr(search, "PROBE_ROUNDS", 4)
+        patch.setattr(search, "MAX_CONFLICTS_BEFORE_PROBES", 0)
+        patch.setattr(search, "PROBE_CONFLICTS", 1)
         judge(world, required)
 
 

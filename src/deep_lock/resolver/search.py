@@ -4,7 +4,7 @@ It is loaded at first use: one walk solves most problems.
 
 Names that the problem itself requires are decided before the others, so they stay newer. Between two of them the order
 decides which one goes back. So where one would go back far, the search starts again with that name first, and the answer
-that takes them back least wins (`search`). A search without an answer after many rounds stays below one release of a direct
+that takes them back least wins (`search`). A search without an answer after many conflicts stays below one release of a direct
 name: then the releases of this name are tried one by one (`_probed`).
 
 Identifiers are project names. A candidate has the required extras: when another requirement adds extras, the pin no longer
@@ -40,10 +40,10 @@ MAX_LIMITED_ROUNDS = 5_000
 MAX_THOROUGH_ROUNDS = 5_000
 """The same for a search that goes back to every pin of a conflict."""
 
-MAX_ROUNDS_BEFORE_PROBES = 1_500
-"""Rounds of a search without limits, before the releases of one direct name are tried one by one."""
-MAX_PROBED, PROBE_ROUNDS = 40, 500
-"""How many releases are tried, and the pins and back-tracks for each."""
+MAX_CONFLICTS_BEFORE_PROBES = 250
+"""Of a search without limits, before the releases of one direct name are tried one by one."""
+MAX_PROBED, PROBE_CONFLICTS = 40, 100
+"""How many releases are tried, and how many conflicts the search for each may have."""
 
 INELIGIBLE = canonicalize_name("!")
 """Dependency of a release that cannot be used: no project has this name, and no candidate satisfies it."""
@@ -314,15 +314,14 @@ class _Reporter(BaseReporter[ResolverRequirement, ResolverCandidate, NormalizedN
     others would be tried before it fails again for the same reason.
     """
 
-    def __init__(self, provider: Provider, *, stop_after: int, thorough: bool) -> None:
+    def __init__(self, provider: Provider, *, max_conflicts: int | None, thorough: bool) -> None:
         self._provider = provider
-        self._stop_after = stop_after
+        self._max_conflicts = max_conflicts
+        self._conflicts = 0
         self._thorough = thorough
         self._rejected: NormalizedName | None = None
 
     def starting_round(self, index: int) -> None:
-        if index >= self._stop_after:
-            raise ResolutionTooDeep(index)
         self._provider.rounds = index + 1
         self._provider.causes = ()
         self._rejected = None
@@ -334,6 +333,9 @@ class _Reporter(BaseReporter[ResolverRequirement, ResolverCandidate, NormalizedN
         self._provider.rejection = next(required.requirement.name for required in criterion.iter_requirement())
 
     def resolving_conflicts(self, causes: Collection[Information]) -> None:
+        self._conflicts += 1
+        if self._max_conflicts is not None and self._conflicts > self._max_conflicts:
+            raise ResolutionTooDeep(self._provider.rounds)
         parents = {parent.candidate.name for _, parent in causes if parent is not None}
         for name in parents:
             self._provider.conflicts[name] = self._provider.conflicts.get(name, 0) + 1
@@ -379,14 +381,14 @@ def _first(requirements: Sequence[Requirement], releases: Releases, max_rounds: 
     names = DirectNames(requirements, releases)
     limit, left = Limit(names=names), min(MAX_LIMITED_ROUNDS, max_rounds)
     ended: list[tuple[Distance, Limit]] = []
-    open_rounds = min(MAX_ROUNDS_BEFORE_PROBES, max_rounds)
+    max_conflicts: int | None = MAX_CONFLICTS_BEFORE_PROBES
     while True:
         provider = Provider(releases, names, limit)
         try:
             if limit.kept:
                 answer = _search(requirements, provider, left)
             else:
-                answer = _search(requirements, provider, max_rounds, stop_after=open_rounds)
+                answer = _search(requirements, provider, max_rounds, max_conflicts=max_conflicts)
             return Found(answer=answer, limit=limit, ended=tuple(ended))
         except FarBack as stop:
             ended.append((stop.distance, limit))
@@ -397,19 +399,19 @@ def _first(requirements: Sequence[Requirement], releases: Releases, max_rounds: 
             limit = limit.relaxed()
         except ResolutionTooDeep:
             if not limit.kept:
-                if open_rounds == max_rounds:
+                if max_conflicts is None or provider.rounds >= max_rounds:
                     raise _too_deep(provider, max_rounds) from None
-                probed = _probed(requirements, provider)
+                probed = _probed(requirements, provider, max_rounds)
                 if probed is not None:
                     return Found(answer=probed, limit=limit, is_probed=True)
-                open_rounds = max_rounds
+                max_conflicts = None
                 continue
         left -= provider.rounds
         if left <= 0:
             limit = limit.opened()
 
 
-def _probed(requirements: Sequence[Requirement], provider: Provider) -> Answer | None:
+def _probed(requirements: Sequence[Requirement], provider: Provider, max_rounds: int) -> Answer | None:
     """Return an answer with the best release of a direct name for which a short search finds one.
 
     The name is the one whose requirements conflict most often. A search decides it first, and tries all combinations of the
@@ -424,7 +426,8 @@ def _probed(requirements: Sequence[Requirement], provider: Provider) -> Answer |
         exact = Requirement(name=most.name, specifier=SpecifierSet(f"=={candidate.version}"))
         with suppress(ResolutionImpossible, ResolutionTooDeep):
             own = (*requirements, exact)
-            return _search(own, Provider(releases, names, Limit(names=names).opened()), PROBE_ROUNDS)
+            probe = Provider(releases, names, Limit(names=names).opened())
+            return _search(own, probe, max_rounds, max_conflicts=PROBE_CONFLICTS)
     return None
 
 
@@ -479,14 +482,14 @@ def _search(
     provider: Provider,
     rounds: int,
     *,
-    stop_after: int | None = None,
+    max_conflicts: int | None = None,
     thorough: bool = False,
 ) -> Answer:
     """Return the answer of one search of at most ``rounds``, which decide how far resolvelib goes back at once.
 
-    Raises what resolvelib raises, and ResolutionTooDeep after ``stop_after`` rounds.
+    Raises what resolvelib raises, and ResolutionTooDeep after ``max_conflicts``.
     """
     direct = [resolver_requirement(requirement, direct=True) for requirement in requirements]
     # not Resolver: the graph that it builds at the end recurses endlessly where a pin on a cycle was replaced
-    resolution = Resolution(provider, _Reporter(provider, stop_after=stop_after or rounds, thorough=thorough))
+    resolution = Resolution(provider, _Reporter(provider, max_conflicts=max_conflicts, thorough=thorough))
     return {name: pin.candidate for name, pin in resolution.resolve(direct, max_rounds=rounds).mapping.items()}

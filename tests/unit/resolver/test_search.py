@@ -211,8 +211,8 @@ def test_where_a_search_has_no_end_the_releases_of_a_direct_name_are_tried_one_b
     air = {**line(["1.0", "1.1"], ["a"], year=2025), **line(["2.0", "2.1"], ["a", "b"], year=2026)}
     world = {"air": air, "a": a, "b": b, "c": c}
     problem = Problem(requirements=wishes("air"), target=target())
-    monkeypatch.setattr(search, "MAX_ROUNDS_BEFORE_PROBES", 20)
-    monkeypatch.setattr(search, "PROBE_ROUNDS", 10)
+    monkeypatch.setattr(search, "MAX_CONFLICTS_BEFORE_PROBES", 8)
+    monkeypatch.setattr(search, "PROBE_CONFLICTS", 4)
     sources = WorldSources(world=world)
     outcome = resolve(problem, sources, max_rounds=60)
     assert isinstance(outcome, Resolved)
