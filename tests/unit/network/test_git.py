@@ -12,16 +12,21 @@ from deep_lock.network.git import Repositories
 from tests.support.scenarios import git
 
 
+def committed(work: Path, file: bytes, attributes: bytes) -> str:
+    """Make a repository with one file and its attributes; return its commit."""
+    work.mkdir()
+    git(work, "init", "--quiet", "-b", "main")
+    (work / "file").write_bytes(file)
+    (work / ".gitattributes").write_bytes(attributes)
+    git(work, "add", "--all")
+    git(work, "commit", "--quiet", "-m", "first")
+    return git(work, "rev-parse", "HEAD").strip()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="there are no locks across processes without flock")
 def test_a_checkout_waits_for_another_run_that_changes_the_repository(tmp_path: Path) -> None:
     work = tmp_path / "work"
-    work.mkdir()
-    git(work, "init", "--quiet", "-b", "main")
-    (work / "file").write_bytes(b"x $Id$\n")
-    (work / ".gitattributes").write_bytes(b"file text eol=crlf ident\n")
-    git(work, "add", "--all")
-    git(work, "commit", "--quiet", "-m", "first")
-    commit = git(work, "rev-parse", "HEAD").strip()
+    commit = committed(work, b"x $Id$\n", b"file text eol=crlf ident\n")
     repositories = Repositories(tmp_path / "cache", dict(os.environ), offline=False)
     repositories.checkout(work.as_uri(), commit, None, tmp_path / "first")
     (bare,) = (own for own in (tmp_path / "cache" / "git").iterdir() if own.is_dir())
@@ -42,13 +47,7 @@ def test_a_checkout_waits_for_another_run_that_changes_the_repository(tmp_path: 
 
 def test_the_attributes_of_an_older_version_are_replaced(tmp_path: Path) -> None:
     work = tmp_path / "work"
-    work.mkdir()
-    git(work, "init", "--quiet", "-b", "main")
-    (work / "file").write_bytes(b"x\n")
-    (work / ".gitattributes").write_bytes(b"file text eol=crlf\n")
-    git(work, "add", "--all")
-    git(work, "commit", "--quiet", "-m", "first")
-    commit = git(work, "rev-parse", "HEAD").strip()
+    commit = committed(work, b"x\n", b"file text eol=crlf\n")
     Repositories(tmp_path / "cache", dict(os.environ), offline=False).checkout(
         work.as_uri(), commit, None, tmp_path / "first"
     )
