@@ -381,15 +381,13 @@ def _first(requirements: Sequence[Requirement], releases: Releases, max_rounds: 
     names = DirectNames(requirements, releases)
     limit, left = Limit(names=names), min(MAX_LIMITED_ROUNDS, max_rounds)
     ended: list[tuple[Distance, Limit]] = []
-    max_conflicts: int | None = MAX_CONFLICTS_BEFORE_PROBES
     while True:
         provider = Provider(releases, names, limit)
         try:
-            if limit.kept:
-                answer = _search(requirements, provider, left)
-            else:
-                answer = _search(requirements, provider, max_rounds, max_conflicts=max_conflicts)
-            return Found(answer=answer, limit=limit, ended=tuple(ended))
+            if not limit.kept:
+                answer, is_probed = _without_kept(requirements, provider, max_rounds)
+                return Found(answer=answer, limit=limit, ended=tuple(ended), is_probed=is_probed)
+            return Found(answer=_search(requirements, provider, left), limit=limit, ended=tuple(ended))
         except FarBack as stop:
             ended.append((stop.distance, limit))
             limit = limit.with_kept(stop.name)
@@ -399,16 +397,21 @@ def _first(requirements: Sequence[Requirement], releases: Releases, max_rounds: 
             limit = limit.relaxed()
         except ResolutionTooDeep:
             if not limit.kept:
-                if max_conflicts is None or provider.rounds >= max_rounds:
-                    raise _too_deep(provider, max_rounds) from None
-                probed = _probed(requirements, provider, max_rounds)
-                if probed is not None:
-                    return Found(answer=probed, limit=limit, is_probed=True)
-                max_conflicts = None
-                continue
+                raise _too_deep(provider, max_rounds) from None
         left -= provider.rounds
         if left <= 0:
             limit = limit.opened()
+
+
+def _without_kept(requirements: Sequence[Requirement], provider: Provider, max_rounds: int) -> tuple[Answer, bool]:
+    """Return the answer of a search that keeps no name new, and whether it is that of a probe. Raises as `_search`."""
+    try:
+        return _search(requirements, provider, max_rounds, max_conflicts=MAX_CONFLICTS_BEFORE_PROBES), False
+    except ResolutionTooDeep:
+        if provider.rounds >= max_rounds:
+            raise
+    probed = _probed(requirements, provider, max_rounds)
+    return (_search(requirements, provider, max_rounds), False) if probed is None else (probed, True)
 
 
 def _probed(requirements: Sequence[Requirement], provider: Provider, max_rounds: int) -> Answer | None:
