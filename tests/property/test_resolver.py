@@ -1,5 +1,6 @@
 """Properties of the resolver, on small random worlds, judged by brute force."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -11,7 +12,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from deep_lock.models.resolution import Impossible, Problem, Resolved
-from deep_lock.resolver import search
+from deep_lock.resolver import search, straight
 from deep_lock.resolver.resolver import resolve
 from tests.support.brute_force import answers, closed
 from tests.support.worlds import World, WorldSources, target, wishes
@@ -122,22 +123,46 @@ def test_a_newer_release_that_is_not_needed_changes_nothing(world: dict[str, Any
     assert after == before
 
 
-def random_world(random: Random) -> dict[str, dict[str, dict[str, Any]]]:
+def random_world(random: Random, names: Sequence[str] = NAMES) -> dict[str, dict[str, dict[str, Any]]]:
     """Return a world in which upper and lower bounds often conflict, and releases are days to years apart."""
     world: dict[str, dict[str, dict[str, Any]]] = {}
-    for name in NAMES:
+    for name in names:
         uploaded, world[name] = datetime(2020, 1, 1, tzinfo=UTC), {}
         for version in range(1, random.randint(2, 7)):
             uploaded += timedelta(days=random.choice([10, 30, 100, 400]))
             required = []
             for _ in range(random.choice([0, 1, 1, 2])):
                 other, operator = (
-                    random.choice([own for own in NAMES if own != name]),
+                    random.choice([own for own in names if own != name]),
                     random.choice(["", "<", ">=", "<"]),
                 )
                 required.append(f"{other}{operator}{random.randint(2, 6) if operator else ''}")
             world[name][str(version)] = {"requires": required, "uploaded": uploaded.isoformat()}
     return world
+
+
+def test_a_search_that_never_goes_back_has_the_pins_of_resolvelib() -> None:
+    ended: list[bool] = []
+    decide = straight.decide
+
+    def counted(*arguments: Any) -> Any:
+        found = decide(*arguments)
+        ended.append(found is not None)
+        return found
+
+    names = [f"p{number}" for number in range(12)]
+    for seed in range(400):
+        random = Random(seed)  # noqa: S311 - a repeatable world, no secret
+        world, required = random_world(random, names), random.sample(names, random.choice([2, 3, 5]))
+        problem = Problem(requirements=wishes(*required), target=target())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(straight, "decide", counted)
+            outcome = resolve(problem, WorldSources(world=world))
+            patch.setattr(straight, "decide", lambda *_: None)
+            expected = resolve(problem, WorldSources(world=world))
+        assert outcome == expected, (seed, world, required)
+    assert ended.count(True) > 50
+    assert ended.count(False) > 50
 
 
 def months_back(world: World, name: str, version: Version) -> int:

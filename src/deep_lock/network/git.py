@@ -575,7 +575,8 @@ def _has_own_attributes(folder: Path) -> bool:
     """Whether the attributes of a cached repository are those of this version: they decide which bytes a checkout has."""
     try:
         return (folder / "info" / "attributes").read_text(encoding="ascii", errors="replace") == _ATTRIBUTES
-    except OSError:
+    except OSError as error:
+        raise_machine_fault(error)
         return False
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from itertools import islice
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -166,6 +167,10 @@ class Limit(Struct, frozen=True, kw_only=True):
     is not free may go far back."""
     _behind: dict[NormalizedName, Distance] = field(default_factory=dict)
     """Where the search is now."""
+
+    def fresh(self) -> "Limit":
+        """Return the limit for a search of its own."""
+        return replace(self, _behind={})
 
     def with_kept(self, name: NormalizedName) -> "Limit":
         """Return the limit of a search that keeps one name more."""
